@@ -1,0 +1,142 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2026.8.10"]
+# ///
+"""Every way to run anything: `nox -l` lists the sessions, CONTRIBUTING.md tells when to run which."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.8.10"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = True
+
+DISTRIBUTIONS = ("./initializer", "./conformance")
+SOURCES = ("initializer", "conformance", "fixtures", "e2e", "bench", "noxfile.py", "conftest.py")
+RESULTS = Path(os.environ.get("RESULTS", "results")).absolute()
+
+# MLServer 1.7 is not for Python 3.13 and later (its own Requires-Python); the order is ours: newest first.
+MLSERVER_PYTHONS = ("3.12", "3.11", "3.10")
+MLSERVER_HINT = """MLServer needs a Python 3.12, 3.11 or 3.10 of its own. None runs here; nothing was fetched.
+Install one (Debian 12: apt-get install python3; Fedora: dnf install python3.12; pyenv install 3.12),
+or let nox bring one: .venv/bin/pip install 'nox[pbs]'. Then give the same command again."""
+
+
+@cache
+def version_of(path: str) -> str | None:
+    """Ask an interpreter for its version by running it: a shim on the PATH may stand for none at all."""
+    command = [path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def find_python(version: str) -> str | None:
+    """Find an interpreter of that version: the one that runs nox, one on the PATH, one of pyenv's."""
+    folders = os.get_exec_path()
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    places = [os.path.realpath(sys.executable)]
+    places += [os.path.join(folder, name) for folder in folders for name in (f"python{version}", "python3")]
+    places += [str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python3"), reverse=True)]
+    return next((path for path in places if os.access(path, os.X_OK) and version_of(path) == version), None)
+
+
+def mlserver_python() -> str | None:
+    """Choose MLServer's Python: a path, a version for nox to download, or None where there is no way."""
+    found = next(filter(None, map(find_python, MLSERVER_PYTHONS)), None)
+    return found or (MLSERVER_PYTHONS[0] if find_spec("pbs_installer") else None)
+
+
+def install(session: nox.Session, group: str, *distributions: str) -> None:
+    """Install one group of locked packages, each checked against its hash, then our own distributions."""
+    session.install("--require-hashes", "--no-deps", "-r", f"constraints/{group}.txt")
+    if distributions:
+        session.install("--no-deps", "--no-build-isolation", *distributions)
+
+
+def pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Run pytest with the session's positional arguments; its JUnit report is named after the session."""
+    report = RESULTS / f"{session.name}.xml"
+    session.run("pytest", f"--junit-xml={report}", *arguments, *session.posargs, env=env)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, its formatter, mypy in strict mode and the direction of every import."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run(
+        "lint-imports", env={"PYTHONPATH": os.pathsep.join(["initializer/src", "conformance/src", "."])}
+    )
+    session.run("mypy", *(source for source in SOURCES if os.path.exists(source)))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything that needs only Python; reaches nothing but loopback."""
+    install(session, "tests", *DISTRIBUTIONS)
+    coverage = ["--cov", "--cov-report=term:skip-covered"] if os.environ.get("CI") else []
+    pytest(session, "--numprocesses=logical", "--dist=worksteal", "-m", "not interop", *coverage)
+
+
+@nox.session(default=False)
+def interop(session: nox.Session) -> None:
+    """Against a real registry, Docker and Kit: fails where one is missing (or `-- --without NAME`)."""
+    install(session, "tests", *DISTRIBUTIONS)
+    pytest(session, "-m", "interop")
+
+
+@nox.session(default=False, python=mlserver_python() or False)
+def mlserver(session: nox.Session) -> None:
+    """Build the environment of the model server that quickstart serves with."""
+    if session.python is False:
+        session.error(MLSERVER_HINT)
+    install(session, "mlserver")
+
+
+@nox.session(default=False, requires=["mlserver"])
+def quickstart(session: nox.Session) -> None:
+    """Pack, push, initialize, serve and predict, in processes alone: no Docker, no Kit, no cluster."""
+    install(session, "quickstart", *DISTRIBUTIONS)
+    server = Path(session.virtualenv.location).with_name("mlserver") / "bin" / "mlserver"
+    session.run("python", "-m", "e2e.quickstart", "--mlserver", str(server), *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve the groups of pyproject.toml into constraints/ anew: with hashes, and without any host name."""
+    install(session, "lock")
+    ours = ("initializer/pyproject.toml", "conformance/pyproject.toml")
+    # lint holds every package of the others but MLServer's, so they are resolved to the same versions
+    lock_group(session, "lint", *ours, "--all-extras")
+    for group in ("e2e", "tests", "quickstart"):
+        lock_group(session, group, *ours, "--constraints", "constraints/lint.txt")
+    lock_group(session, "mlserver", python=MLSERVER_PYTHONS[-1])
+    lock_group(session, "lock")
+
+
+def lock_group(session: nox.Session, group: str, *arguments: str, python: str = "3.11") -> None:
+    """Resolve one group, for every platform and every Python from `python` on."""
+    quiet = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+    target = ("--universal", "--generate-hashes", "--upgrade", "--python-version", python)
+    name = ("--group", f"pyproject.toml:{group}", "--output-file", f"constraints/{group}.txt")
+    session.run("uv", "pip", "compile", *quiet, *target, *name, *arguments)
+    if "://" in Path("constraints", f"{group}.txt").read_text(encoding="utf-8"):
+        session.error(f"constraints/{group}.txt names a host")
+
+
+if __name__ == "__main__":
+    nox.main()
