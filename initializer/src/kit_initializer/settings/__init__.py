@@ -1,0 +1,261 @@
+"""The environment, read once into one frozen value."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from kit_initializer.errors import UsageError
+from kit_initializer.settings import flags
+from kit_initializer.settings.variables import DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ENGINES = ("native", "kit")
+_FORMATS = ("text", "json")
+_LEVELS = ("debug", "info", "warn", "error")
+_PROGRESS = ("none", "plain", "fancy")
+_SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
+
+
+class Settings(NamedTuple):
+    """What a run is to do and how. Timeouts are seconds (0.0: none); files are paths; "" is "not given".
+
+    `environ` is there for the sources of credentials and is never printed, nor is anything else by `repr`.
+    """
+
+    engine: str
+    plain_http: bool
+    tls_verify: bool
+    ca_files: tuple[str, ...]
+    ca_pem: str
+    client_cert: str
+    client_key: str
+    proxy: str
+    http_proxy: str
+    https_proxy: str
+    no_proxy: str
+    concurrency: int
+    retries: int
+    connect_timeout: float
+    first_byte_timeout: float
+    stall_timeout: float
+    progress_timeout: float
+    total_timeout: float
+    filters: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+    overwrite: bool
+    ignore_existing: bool
+    allow_patterns: tuple[str, ...]
+    ignore_patterns: tuple[str, ...]
+    log_format: str
+    log_level: str
+    progress: bool
+    termination_log: str
+    kit_flags: tuple[str, ...]
+    warnings: tuple[str, ...]
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Settings(engine={self.engine!r}, …)"
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Read the environment. Raises UsageError for a bad value; unknown names are ignored."""
+    engine = _choice(environ, "KIT_ENGINE", _ENGINES)
+    text = environ.get("KIT_UNPACK_FLAGS", "")
+    words = flags.split(text) if text.strip() else ()
+    given = flags.read(words, native=engine == "native") if words else {}
+    _check_login(environ)
+    client_cert, client_key = _client(environ, given)
+    ca_files, warnings = _authorities(environ, given)
+    return Settings(
+        engine=engine,
+        plain_http=_switch(given, "plain-http"),
+        tls_verify=_switch(given, "tls-verify", default=True),
+        ca_files=ca_files,
+        ca_pem=_ca_pem(environ),
+        client_cert=client_cert,
+        client_key=client_key,
+        proxy=_last(given, "proxy"),
+        http_proxy=_either(environ, "HTTP_PROXY"),
+        https_proxy=_either(environ, "HTTPS_PROXY"),
+        no_proxy=_either(environ, "NO_PROXY"),
+        concurrency=_concurrency(environ, given),
+        retries=_count("KIT_RETRIES", _value(environ, "KIT_RETRIES"), 0, 100),
+        connect_timeout=_seconds(environ, "KIT_CONNECT_TIMEOUT"),
+        first_byte_timeout=_seconds(environ, "KIT_FIRST_BYTE_TIMEOUT"),
+        stall_timeout=_seconds(environ, "KIT_STALL_TIMEOUT"),
+        progress_timeout=_seconds(environ, "KIT_PROGRESS_TIMEOUT"),
+        total_timeout=_seconds(environ, "KIT_TOTAL_TIMEOUT", none=True),
+        filters=_filters(given),
+        labels=_labels(given),
+        overwrite=_switch(given, "overwrite"),
+        ignore_existing=_switch(given, "ignore-existing"),
+        allow_patterns=_patterns(environ, "STORAGE_ALLOW_PATTERNS"),
+        ignore_patterns=_patterns(environ, "STORAGE_IGNORE_PATTERNS"),
+        log_format=_choice(environ, "KIT_LOG_FORMAT", _FORMATS),
+        log_level=_log_level(environ, given),
+        progress=_progress(given),
+        termination_log=_value(environ, "KIT_TERMINATION_LOG"),
+        kit_flags=words,
+        warnings=warnings,
+        environ=environ,
+    )
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").strip() or DEFAULTS[name]
+
+
+def _either(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name) or environ.get(name.lower(), "")
+
+
+def _last(given: Mapping[str, tuple[str, ...]], name: str) -> str:
+    return given.get(name, ("",))[-1]
+
+
+def _switch(given: Mapping[str, tuple[str, ...]], name: str, *, default: bool = False) -> bool:
+    return given[name][-1] == "true" if name in given else default
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    return _one_of(name, _value(environ, name), choices)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise UsageError(f"{name} is {value!r}", hint=f"write one of {', '.join(choices)}")
+    return value
+
+
+def _count(name: str, text: str, least: int, most: int) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
+        return int(text)
+    raise UsageError(f"{name} is {text!r}", hint=f"write a whole number from {least} to {most}")
+
+
+def _concurrency(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> int:
+    count = _count("KIT_CONCURRENCY", _value(environ, "KIT_CONCURRENCY"), 1, 64)
+    flag = _last(given, "concurrency")
+    return min(_count("--concurrency", flag, 1, 999_999), 64) if flag else count
+
+
+def _seconds(environ: Mapping[str, str], name: str, *, none: bool = False) -> float:
+    text = _value(environ, name)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if 0 < seconds <= 604_800 or (none and seconds == 0):
+        return seconds
+    least = "0 for no limit, or more" if none else "more than 0"
+    raise UsageError(f"{name} is {text!r}", hint=f"write seconds as a number, {least} and at most 604800")
+
+
+def _check_login(environ: Mapping[str, str]) -> None:
+    user, password = environ.get("KIT_USER", ""), environ.get("KIT_PASSWORD", "")
+    if bool(user) != bool(password):
+        there, missing = ("KIT_USER", "KIT_PASSWORD") if user else ("KIT_PASSWORD", "KIT_USER")
+        raise UsageError(
+            f"{there} is set but {missing} is not", hint="set both, or neither for anonymous access"
+        )
+
+
+def _client(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
+    cert = environ.get("KITOPS_CLIENT_CERT") or _last(given, "cert")
+    key = environ.get("KITOPS_CLIENT_KEY") or _last(given, "key")
+    if bool(cert) != bool(key):
+        raise UsageError(
+            "a client certificate needs its key, and the key its certificate",
+            hint="give --cert and --key, or KITOPS_CLIENT_CERT and KITOPS_CLIENT_KEY",
+        )
+    return cert, key
+
+
+def _ca_pem(environ: Mapping[str, str]) -> str:
+    pem = environ.get("KIT_CA_CERT", "")
+    if pem.strip() and "-----BEGIN CERTIFICATE-----" not in pem:
+        raise UsageError(
+            "KIT_CA_CERT holds no certificate", hint="give the PEM text itself, not the name of a file"
+        )
+    return pem if pem.strip() else ""
+
+
+def _authorities(
+    environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the files to trust and the warnings: KServe's bundle may be missing."""
+    files = given.get("tls-cert", ())
+    bundle = environ.get("AWS_CA_BUNDLE", "")
+    if not bundle and (environ.get("CA_BUNDLE_CONFIGMAP_NAME") or environ.get("AWS_CA_BUNDLE_CONFIGMAP")):
+        bundle = os.path.join(_value(environ, "CA_BUNDLE_VOLUME_MOUNT_POINT"), "cabundle.crt")
+    if not bundle:
+        return files, ()
+    problem = _problem(bundle)
+    if problem:
+        return files, (f"the CA bundle {bundle} is not used: {problem}",)
+    return (*files, bundle), ()
+
+
+def _problem(bundle: str) -> str:
+    import ssl  # noqa: PLC0415 - only runs with a bundle pay for it here
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
+    except ssl.SSLError:
+        return "it holds no certificate that can be read"
+    except OSError as error:
+        return error.strerror or "it cannot be read"
+    return ""
+
+
+def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    selectors = [name for name in _SELECTORS if _switch(given, name)]
+    filters = (",".join(selectors),) if selectors else given.get("filter", ())
+    if filters:
+        from kit_initializer.modelkit import selection  # noqa: PLC0415 - only runs with filters pay for it
+
+        here
+
+        selection.parse(filters)
+    return filters
+
+
+def _labels(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
+    labels = []
+    for text in given.get("label", ()):
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--label is {text!r}", hint="write --label key=value")
+        labels.append((key, value))
+    return tuple(labels)
+
+
+def _patterns(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Read patterns as KServe does: a JSON list, a JSON value, or text with commas."""
+    text = environ.get(name, "").strip()
+    if not text:
+        return ()
+    import json  # noqa: PLC0415 - only runs with patterns pay for it here
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text.split(",")
+    items = value if isinstance(value, list) else [value]
+    return tuple(stripped for item in items if (stripped := str(item).strip()))
+
+
+def _log_level(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> str:
+    level = _choice(environ, "KIT_LOG_LEVEL", _LEVELS)
+    flag = _last(given, "log-level")
+    if flag:
+        level = _one_of("--log-level", flag, ("trace", *_LEVELS)).replace("trace", "debug")
+    return "debug" if "verbose" in given else level
+
+
+def _progress(given: Mapping[str, tuple[str, ...]]) -> bool:
+    return _one_of("--progress", _last(given, "progress") or "plain", _PROGRESS) != "none"

@@ -1,0 +1,152 @@
+"""Every environment variable that is read, in one table: the documentation is generated from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Variable(NamedTuple):
+    """One environment variable. `meaning` is Markdown; `group` says whose contract the name belongs to."""
+
+    name: str
+    default: str
+    meaning: str
+    group: str
+
+
+OURS = "This initializer"
+IMAGE = "As in the KitOps image for KServe"
+KSERVE = "As in KServe's own initializer"
+SYSTEM = "As in other command-line tools"
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "KIT_UNPACK_FLAGS",
+        "",
+        "Flags of `kit unpack`, split as a shell splits words; see the table of flags.",
+        IMAGE,
+    ),
+    Variable("KIT_USER", "", "User at the registry; needs `KIT_PASSWORD`.", IMAGE),
+    Variable("KIT_PASSWORD", "", "Password or token at the registry; needs `KIT_USER`.", IMAGE),
+    Variable(
+        "DOCKER_CONFIG",
+        "`~/.docker`",
+        "Folder of a `config.json` in Docker's format with logins or credential helpers.",
+        IMAGE,
+    ),
+    Variable(
+        "AWS_ROLE_ARN",
+        "",
+        "With `AWS_WEB_IDENTITY_TOKEN_FILE`: the role to take at Amazon. Read by botocore, and only for hosts of "
+        "Amazon ECR.",
+        IMAGE,
+    ),
+    Variable("AWS_ECR_REGION", "the host's", "Region in which to ask for an Amazon ECR login.", IMAGE),
+    Variable("GCP_WIF", "", "`true`: a login by Google is required at its registry hosts.", IMAGE),
+    Variable(
+        "GCP_GAR_LOCATION",
+        "",
+        "Accepted for compatibility and not needed: the host of the reference names the location.",
+        IMAGE,
+    ),
+    Variable(
+        "STORAGE_CONFIG",
+        "",
+        "A login per InferenceService as JSON, from KServe's `storage-config` secret; see the page on credentials.",
+        KSERVE,
+    ),
+    Variable(
+        "STORAGE_OVERRIDE_CONFIG",
+        "",
+        "The `storage.parameters` of an InferenceService as JSON; `type` must be `kit` for `STORAGE_CONFIG` to be read.",
+        KSERVE,
+    ),
+    Variable(
+        "STORAGE_ALLOW_PATTERNS",
+        "",
+        "Only files whose path matches one of these: a JSON list or a comma-separated one, as of `fnmatch`.",
+        KSERVE,
+    ),
+    Variable(
+        "STORAGE_IGNORE_PATTERNS",
+        "",
+        "No files whose path matches one of these: a JSON list or a comma-separated one, as of `fnmatch`.",
+        KSERVE,
+    ),
+    Variable(
+        "CA_BUNDLE_CONFIGMAP_NAME",
+        "",
+        "When set, `cabundle.crt` in `CA_BUNDLE_VOLUME_MOUNT_POINT` is trusted besides the system's authorities. "
+        "A bundle that is missing or broken is a warning.",
+        KSERVE,
+    ),
+    Variable(
+        "CA_BUNDLE_VOLUME_MOUNT_POINT",
+        "/etc/ssl/custom-certs",
+        "Folder in which KServe mounts its bundle of authorities.",
+        KSERVE,
+    ),
+    Variable(
+        "AWS_CA_BUNDLE",
+        "",
+        "File with a bundle of authorities that takes the place of KServe's mounted one.",
+        KSERVE,
+    ),
+    Variable(
+        "AWS_CA_BUNDLE_CONFIGMAP",
+        "",
+        "Stands in for `CA_BUNDLE_CONFIGMAP_NAME`.",
+        KSERVE,
+    ),
+    Variable("KIT_ENGINE", "native", "`native`, or `kit` to let the Kit CLI fetch and unpack.", OURS),
+    Variable(
+        "KIT_REGISTRY",
+        "",
+        "The one registry, as `host[:port]`, that KIT_USER and KIT_PASSWORD are for.",
+        OURS,
+    ),
+    Variable(
+        "KIT_DOCKER_CONFIG_JSON",
+        "",
+        "The contents of a `config.json` in Docker's format, for a `secretKeyRef`.",
+        OURS,
+    ),
+    Variable(
+        "KIT_CA_CERT",
+        "",
+        "Authorities to trust besides the system's, as PEM text, for a `secretKeyRef`.",
+        OURS,
+    ),
+    Variable("KIT_CONCURRENCY", "8", "Connections at a time, 1 to 64.", OURS),
+    Variable("KIT_RETRIES", "5", "How often a request that can heal is repeated, 0 to 100.", OURS),
+    Variable("KIT_CONNECT_TIMEOUT", "10", "Seconds to wait for a connection, TLS included.", OURS),
+    Variable("KIT_FIRST_BYTE_TIMEOUT", "30", "Seconds to wait for an answer to begin.", OURS),
+    Variable("KIT_STALL_TIMEOUT", "30", "Seconds to wait for the next bytes of an answer.", OURS),
+    Variable("KIT_PROGRESS_TIMEOUT", "60", "Seconds in which a blob must advance, retries included.", OURS),
+    Variable("KIT_TOTAL_TIMEOUT", "0", "Seconds for the whole run; 0 sets no limit.", OURS),
+    Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),
+    Variable(
+        "KIT_LOG_LEVEL", "info", "`debug`, `info`, `warn` or `error`; `--log-level` and `-v` win.", OURS
+    ),
+    Variable(
+        "KIT_TERMINATION_LOG",
+        "/dev/termination-log",
+        "File for the termination message; the default is used only where it exists.",
+        OURS,
+    ),
+    Variable("KITOPS_CLIENT_CERT", "", "File with a client certificate; wins over `--cert`.", SYSTEM),
+    Variable(
+        "KITOPS_CLIENT_KEY", "", "File with the key of the client certificate; wins over `--key`.", SYSTEM
+    ),
+    Variable("HTTP_PROXY", "", "Proxy for plain HTTP; also in lower case.", SYSTEM),
+    Variable("HTTPS_PROXY", "", "Proxy for HTTPS; also in lower case.", SYSTEM),
+    Variable("NO_PROXY", "", "Hosts that are reached without a proxy; also in lower case.", SYSTEM),
+    Variable(
+        "SSL_CERT_FILE", "the system's", "File that takes the place of the system's authorities.", SYSTEM
+    ),
+    Variable(
+        "SSL_CERT_DIR", "the system's", "Folder that takes the place of the system's authorities.", SYSTEM
+    ),
+)
+
+DEFAULTS: dict[str, str] = {variable.name: variable.default for variable in VARIABLES}
