@@ -93,8 +93,8 @@ def _foreign(scheme: str) -> UsageError:
         )
     return UsageError(
         f"the scheme {_shown(scheme)}:// is not for this initializer, which brings kit:// only",
-        hint="KServe gives all storageUris of a predictor to one initializer: pack those files into a kit,
-        or leave " "kit:// out of the list",
+        hint="KServe gives all storageUris of a predictor to one initializer: pack those files into a kit, "
+        "or leave kit:// out of the list",
     )
 
 

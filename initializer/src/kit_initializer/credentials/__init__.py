@@ -32,8 +32,7 @@ class _Source(Protocol):
 
 
 def find(host: str, settings: Settings) -> Login | None:
-    """Return the login of the first source that has one for `host` ("r.example:5000"), None for anonymous
-    access.
+    """Return the login of the first source that has one for `host` ("r.example:5000"), else None.
 
     Raises an InitializerError when a source that speaks of this host cannot be used.
     """

@@ -201,7 +201,7 @@ def _authorities(
 
 
 def _problem(bundle: str) -> str:
-    import ssl  # noqa: PLC0415 - only runs with a bundle pay for it here
+    import ssl  # noqa: PLC0415 - only runs with a bundle pay for it
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
@@ -217,8 +217,6 @@ def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     filters = (",".join(selectors),) if selectors else given.get("filter", ())
     if filters:
         from kit_initializer.modelkit import selection  # noqa: PLC0415 - only runs with filters pay for it
-
-        here
 
         selection.parse(filters)
     return filters
@@ -239,7 +237,7 @@ def _patterns(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     text = environ.get(name, "").strip()
     if not text:
         return ()
-    import json  # noqa: PLC0415 - only runs with patterns pay for it here
+    import json  # noqa: PLC0415 - only runs with patterns pay for it
 
     try:
         value = json.loads(text)

@@ -37,8 +37,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "AWS_ROLE_ARN",
         "",
-        "With `AWS_WEB_IDENTITY_TOKEN_FILE`: the role to take at Amazon. Read by botocore, and only for hosts of "
-        "Amazon ECR.",
+        "With `AWS_WEB_IDENTITY_TOKEN_FILE`: the role to take at Amazon. Read by botocore, and only for "
+        "hosts of Amazon ECR.",
         IMAGE,
     ),
     Variable("AWS_ECR_REGION", "the host's", "Region in which to ask for an Amazon ECR login.", IMAGE),
@@ -52,13 +52,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "STORAGE_CONFIG",
         "",
-        "A login per InferenceService as JSON, from KServe's `storage-config` secret; see the page on credentials.",
+        "A login per InferenceService as JSON, from KServe's secret `storage-config`; see Credentials.",
         KSERVE,
     ),
     Variable(
         "STORAGE_OVERRIDE_CONFIG",
         "",
-        "The `storage.parameters` of an InferenceService as JSON; `type` must be `kit` for `STORAGE_CONFIG` to be read.",
+        "`storage.parameters` of the InferenceService as JSON; `STORAGE_CONFIG` is read if `type` is `kit`.",
         KSERVE,
     ),
     Variable(
@@ -76,8 +76,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CA_BUNDLE_CONFIGMAP_NAME",
         "",
-        "When set, `cabundle.crt` in `CA_BUNDLE_VOLUME_MOUNT_POINT` is trusted besides the system's authorities. "
-        "A bundle that is missing or broken is a warning.",
+        "When set, `cabundle.crt` in `CA_BUNDLE_VOLUME_MOUNT_POINT` is trusted besides the system's "
+        "authorities. A bundle that is missing or broken is a warning.",
         KSERVE,
     ),
     Variable(
