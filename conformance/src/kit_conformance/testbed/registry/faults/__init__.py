@@ -1,0 +1,64 @@
+"""Ways in which a registry, or the network before it, misbehaves.
+
+A fault is a small class that overrides what it changes of an exchange, in the order in which things happen:
+`answer` (instead of the registry), `amend` (the registry's response), `head` (its bytes), `stream` (the
+body's bytes). Several can be in force at once; each sees what the one before it has made. `Registry.inject`
+says for which requests.
+"""
+
+from kit_conformance.testbed.registry.faults.answers import (
+    Chunked,
+    ExpireTokens,
+    Header,
+    NoHead,
+    NoRange,
+    Status,
+    WrongContentRange,
+    WrongLength,
+    no_digest_header,
+    wrong_digest_header,
+)
+from kit_conformance.testbed.registry.faults.base import BodyFault, Exchange, Fault
+from kit_conformance.testbed.registry.faults.content import Replace, Tamper
+from kit_conformance.testbed.registry.faults.network import (
+    Bandwidth,
+    Cut,
+    Drop,
+    Garbage,
+    Hang,
+    Latency,
+    Reset,
+    Slices,
+    Stall,
+)
+from kit_conformance.testbed.registry.faults.redirects import Redirect, RedirectLoop, RedirectTo
+
+__all__ = [
+    "Bandwidth",
+    "BodyFault",
+    "Chunked",
+    "Cut",
+    "Drop",
+    "Exchange",
+    "ExpireTokens",
+    "Fault",
+    "Garbage",
+    "Hang",
+    "Header",
+    "Latency",
+    "NoHead",
+    "NoRange",
+    "Redirect",
+    "RedirectLoop",
+    "RedirectTo",
+    "Replace",
+    "Reset",
+    "Slices",
+    "Stall",
+    "Status",
+    "Tamper",
+    "WrongContentRange",
+    "WrongLength",
+    "no_digest_header",
+    "wrong_digest_header",
+]

@@ -1,0 +1,57 @@
+"""Redirects, as registries before object stores send them, and those that nobody should follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from kit_conformance.testbed.registry.faults.base import Exchange, Fault
+from kit_conformance.testbed.registry.protocol import CONTENT_PATH
+from kit_conformance.testbed.registry.wire import Response
+
+
+@dataclass(frozen=True)
+class Redirect(Fault):
+    """Blobs are on the second origin, or (`same`) at another path of this one (`relative` or not).
+
+    What the Location leads to needs no authentication and, as at object stores, refuses an Authorization
+    header (400).
+    """
+
+    status: int = 307
+    same: bool = False
+    relative: bool = False
+
+    def answer(self, exchange: Exchange) -> Response | None:
+        request = exchange.request
+        if (
+            request.redirected
+            or request.kind not in {"blob", "config"}
+            or request.method not in {"GET", "HEAD"}
+        ):
+            return None
+        path = f"{CONTENT_PATH}/{quote(request.repository)}/{request.reference}?signature=0123456789abcdef"
+        base = exchange.base if self.same else exchange.elsewhere
+        return Response(self.status, {"Location": path if self.same and self.relative else base + path})
+
+
+@dataclass(frozen=True)
+class RedirectTo(Fault):
+    """A redirect to any URL at all."""
+
+    location: str
+    status: int = 307
+
+    def answer(self, exchange: Exchange) -> Response:
+        del exchange
+        return Response(self.status, {"Location": self.location})
+
+
+@dataclass(frozen=True)
+class RedirectLoop(Fault):
+    """A redirect to the same URL, for ever."""
+
+    status: int = 307
+
+    def answer(self, exchange: Exchange) -> Response:
+        return Response(self.status, {"Location": f"{exchange.base}{quote(exchange.request.path)}"})
