@@ -47,6 +47,7 @@ def parse(text: str) -> Reference:
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
+        _refuse_credentials(text)
         raise UsageError(f"{_shown(text)} is not a storage URI", hint=f"write {SHAPE}")
     if scheme != SCHEME[:-3]:
         raise _foreign(scheme)
@@ -58,12 +59,13 @@ def parse_bare(text: str) -> Reference:
 
     Raises UsageError, with a hint, for anything that is not a complete reference to one kit.
     """
+    _refuse_credentials(text)
     if any(character.isspace() or not character.isprintable() for character in text):
         raise UsageError(f"{_shown(text)} holds a space or a control character", hint=f"write {SHAPE}")
-    host, _, path = text.partition("/")
-    if "@" in host and path:
+    host, slash, path = text.partition("/")
+    if not slash or not path:
         raise UsageError(
-            "credentials do not belong into a reference", hint="give them as KIT_USER and KIT_PASSWORD"
+            f"{_shown(text) or 'nothing'} names no registry with a repository", hint=f"write {SHAPE}"
         )
     if "," in path:
         raise UsageError(
@@ -84,6 +86,14 @@ def is_digest(text: str) -> bool:
     """Say whether the text is a sha256 or sha512 digest in the form `algorithm:hex`."""
     algorithm, _, value = text.partition(":")
     return len(value) == _HEX_LENGTH.get(algorithm, -1) and not value.strip("0123456789abcdef")
+
+
+def _refuse_credentials(text: str) -> None:
+    """Raise UsageError for `user:password@host`, before anything is said that would show the text."""
+    _, at, rest = text.partition("/")[0].rpartition("@")
+    if at and not rest.startswith(tuple(f"{algorithm}:" for algorithm in _HEX_LENGTH)):
+        hint = "leave out what is before '@' and set KIT_USER and KIT_PASSWORD"
+        raise UsageError("a reference holds no login", hint=hint)
 
 
 def _foreign(scheme: str) -> UsageError:
@@ -131,8 +141,6 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _repository(path: str) -> str:
-    if not path:
-        raise UsageError("the reference has no repository", hint=f"write {SHAPE}")
     component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
     if re.fullmatch(rf"{component}(?:/{component})*", path) and len(path) <= _REPOSITORY_LIMIT:
         return path

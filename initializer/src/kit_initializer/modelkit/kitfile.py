@@ -70,9 +70,8 @@ def inside(path: str) -> str:
 
 def to_yaml(kitfile: dict[str, Any]) -> bytes:
     """Write a Kitfile. Raises NotAModelKitError for one that is nested too deeply."""
-    lines: list[str] = []
-    _mapping(_without_digests(kitfile), "", lines)
-    return "".join(f"{line}\n" for line in lines or ["{}"]).encode()
+    lines = _block(_without_digests(kitfile), 0) or ["{}"]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _items(value: dict[str, Any], key: str, what: str) -> list[Any]:
@@ -111,8 +110,8 @@ def _without_digests(kitfile: dict[str, Any]) -> dict[str, Any]:
             found[key] = model
         elif any(key == name for name, _ in _LISTS) and isinstance(value, list):
             found[key] = [_bare(item) for item in value]
-        else:
-            found[key] = value
+        elif key != "package" or value:
+            found[key] = value  # an empty package is in every config and in no Kitfile
     return found
 
 
@@ -120,26 +119,27 @@ def _bare(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in _DIGESTS}
 
 
-def _mapping(value: dict[str, Any], indent: str, lines: list[str]) -> None:
-    for key, item in value.items():
-        name = _string(key)
-        # Parsers look for the colon of a simple key in its first 1024 characters only.
-        lead = f"{indent}{name}:" if len(name) <= _KEY_LIMIT else f"{indent}? {name}\n{indent}:"
-        _item(item, lead, indent, lines)
-
-
-def _item(value: object, lead: str, indent: str, lines: list[str]) -> None:
-    if len(indent) > 2 * _DEPTH_LIMIT:
+def _block(value: object, depth: int) -> list[str]:
+    """Return the lines of a mapping or list, none for anything that fits on the line of its key."""
+    if depth > _DEPTH_LIMIT:
         raise NotAModelKitError(f"the config is nested more than {_DEPTH_LIMIT} levels deep")
-    if isinstance(value, dict) and value:
-        lines.append(lead)
-        _mapping(value, indent + "  ", lines)
-    elif isinstance(value, list) and value:
-        lines.append(lead)
+    lines: list[str] = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            *lead, colon = _key(key)
+            below = [f"  {line}" for line in _block(item, depth + 1)]
+            lines += [*lead, colon, *below] if below else [*lead, f"{colon} {_scalar(item)}"]
+    elif isinstance(value, list):
         for item in value:
-            _item(item, f"{indent}  -", indent + "  ", lines)
-    else:
-        lines.append(f"{lead} {_scalar(value)}")
+            first, *below = _block(item, depth + 1) or [_scalar(item)]
+            lines += [f"- {first}", *(f"  {line}" for line in below)]
+    return lines
+
+
+def _key(key: str) -> list[str]:
+    name = _string(key)
+    # Parsers look for the colon of a simple key in its first 1024 characters only.
+    return [f"{name}:"] if len(name) <= _KEY_LIMIT else [f"? {name}", ":"]
 
 
 def _scalar(value: object) -> str:
@@ -163,11 +163,9 @@ def _string(text: str) -> str:
         and text[-1] != " "
         and text.lower() not in _RESERVED
     )
-    return (
-        text
-        if plain
-        else '"' + "".join(_ESCAPES.get(character) or _escape(character) for character in text) + '"'
-    )
+    if plain:
+        return text
+    return '"' + "".join(_ESCAPES.get(character) or _escape(character) for character in text) + '"'
 
 
 def _escape(character: str) -> str:

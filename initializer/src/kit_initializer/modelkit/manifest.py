@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kit_initializer.errors import NotAModelKitError, UsageError
+from kit_initializer.errors import EmptyError, NotAModelKitError, UsageError
 from kit_initializer.reference import is_digest
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Index(NamedTuple):
     def choose(self, labels: tuple[tuple[str, str], ...]) -> Descriptor:
         """Return the one kit that has all the labels.
 
-        Raises NotAModelKitError when the index is empty and UsageError when none or several match.
+        Raises NotAModelKitError for an empty index, EmptyError when no kit matches and UsageError when
+        several do.
         """
         if not self.members:
             raise NotAModelKitError("the index lists no ModelKit", hint="push the kits and their index again")
@@ -83,7 +84,7 @@ class Index(NamedTuple):
             return found[0].descriptor
         asked = ", ".join(f"{key}={value}" for key, value in labels)
         if not found:
-            raise UsageError(f"no ModelKit in the index has {asked}", hint=f"it has {self._known()}")
+            raise EmptyError(f"no ModelKit in the index has {asked}", hint=f"it has {self._known()}")
         raise UsageError(
             f"{len(found)} ModelKits in the index match {asked or 'without labels'}",
             hint=f"set KIT_UNPACK_FLAGS to -l key=value; it has {self._known()}",
@@ -107,7 +108,7 @@ def parse(body: bytes) -> Manifest | Index:
 def read_object(body: bytes | str, what: str) -> dict[str, Any]:
     """Read a JSON object. Raises NotAModelKitError, naming `what`."""
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise NotAModelKitError(f"{what} is not JSON") from None
     if not isinstance(value, dict):
@@ -117,6 +118,13 @@ def read_object(body: bytes | str, what: str) -> dict[str, Any]:
 
 def _refuse(token: str) -> None:
     raise ValueError(token)
+
+
+def _finite(token: str) -> float:
+    number = float(token)
+    if number - number != 0:  # beyond the range of a double, where Go refuses the document
+        raise ValueError(token)
+    return number
 
 
 def _manifest(value: dict[str, Any]) -> Manifest:

@@ -77,8 +77,8 @@ def _unknown(name: str) -> UsageError:
 def _matches(each: Filter, kind: str, names: tuple[str, ...]) -> bool:
     if kind not in each.kinds:
         return False
-    if each.names is None:
-        return True
+    if each.names is None or kind == "kitfile":
+        return True  # there is one Kitfile, whatever is named beside it
     wanted = {_clean(name) for name in each.names}
     return any(_clean(name) in wanted for name in names)
 
