@@ -1,7 +1,7 @@
 """The other engine: the Kit CLI as a subprocess, `pull` (which verifies), then `unpack` from its store.
 
-Measured with Kit 0.5.0 to 1.7.0: `kit unpack` of a remote kit checks no layer digest, so it is never asked for
-one; without HOME or a Docker configuration folder Kit gives up; each call asks api.github.com about releases
+Measured with Kit 0.5.0 to 1.7.0: `kit unpack` of a remote kit checks no layer digest, so it is never asked to
+do so; without HOME or a Docker configuration folder Kit gives up; each call asks api.github.com about releases
 unless a file in its home forbids that; `kit login` writes the password as plain text beside what it pulled.
 """
 

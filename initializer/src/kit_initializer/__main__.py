@@ -1,0 +1,18 @@
+"""`python -m kit_initializer`, and the command `kit-initializer`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run, and end without the interpreter's own clean-up: everything is written and closed by then."""
+    from kit_initializer import cli  # noqa: PLC0415 - nothing is imported by importing this module
+
+    code = cli.main(sys.argv[1:], os.environ)
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""One layer's bytes to files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit_initializer.archive import tar
+from kit_initializer.archive.compression import decompress
+from kit_initializer.archive.stream import Stream
+from kit_initializer.errors import NotAModelKitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kit_initializer.archive.tree import Tree
+
+
+def unpack(
+    chunks: Iterable[memoryview],
+    tree: Tree,
+    *,
+    format: str,  # noqa: A002 - the word of the media type
+    compression: str,
+    directory: str,
+    path: str,
+    executable: bool,
+    what: str,
+) -> None:
+    """Write the content of one layer into `tree`.
+
+    `format` is "tar" (names relative to `directory`) or "raw" (one file at `path`, `executable` or not).
+    Chunks are consumed to their end unless an error is raised: then the caller drains the rest, because the digest
+    decides which error it is. Raises UnsafeContentError, NotAModelKitError, OSError.
+    """
+    content = decompress(chunks, compression, tree.limits, what)
+    if format == "tar":
+        with tree.writer(directory, what) as writer:
+            tar.read(Stream(content, what), writer, tree.limits)
+    elif format == "raw":
+        with tree.writer("", what) as writer:
+            writer.file(path, content, executable=executable)
+    else:
+        raise NotAModelKitError(f"{what} is packed as {format!r}, which is not known")

@@ -1,0 +1,127 @@
+"""argv, signals, exit code: the only room that prints.
+
+KServe's contract: `SRC DEST [SRC DEST …]` as arguments, exit code 0 when every model is in place, and a message for
+people in the termination log, which it copies to the InferenceService's status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from kit_initializer import __version__, reference, settings
+from kit_initializer.errors import InitializerError, UsageError
+from kit_initializer.pull import Pair, run
+from kit_initializer.settings.variables import DEFAULTS
+from kit_initializer.report import Reporter, leave_message, success
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
+USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
+
+
+class _Signalled(BaseException):  # noqa: N818 - it is not an error, and nothing may catch it as one
+    """A signal asked the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Do one run and return its exit code."""
+    if arguments and arguments[0] in {"-h", "--help"}:
+        _write(USAGE)
+        return 0
+    if list(arguments) == ["--version"]:
+        _write(f"kit-initializer {__version__}")
+        return 0
+    os.umask(0)  # modes are set where files are made, and servers run as other users
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _on_signal)
+    reporter = Reporter(_write)
+    message_path = environ.get("KIT_TERMINATION_LOG") or DEFAULTS["KIT_TERMINATION_LOG"]
+    try:
+        chosen = settings.read(environ)
+        reporter = Reporter(_write, level=chosen.log_level, json_lines=chosen.log_format == "json")
+        for warning in chosen.warnings:
+            reporter.warn(warning)
+        outcomes = run(_pairs(arguments, reporter), chosen, reporter)
+        for outcome in outcomes:
+            reporter.done(outcome)
+        _leave(message_path, success(outcomes), environ)
+    except InitializerError as error:
+        return _fail(error, reporter, message_path, environ)
+    except _Signalled as stopped:
+        _stop(stopped.number, reporter, message_path, environ)
+    except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
+        return _fail(_bug(error), reporter, message_path, environ)
+    return 0
+
+
+def _pairs(arguments: Sequence[str], reporter: Reporter) -> list[Pair]:
+    """Return the pairs of argv; nothing is fetched unless all of them make sense."""
+    if not arguments or len(arguments) % 2:
+        raise UsageError(
+            f"{len(arguments)} arguments, where pairs of source and destination are needed", hint=USAGE
+        )
+    pairs = []
+    for source, folder in zip(arguments[::2], arguments[1::2], strict=True):
+        parsed = reference.parse(source)
+        if parsed.tag is None and parsed.digest is None:
+            reporter.warn(
+                f"{parsed} names no tag: taking {reference.DEFAULT_TAG}, which may change at any time"
+            )
+        if not folder or "\0" in folder:
+            raise UsageError(f"the destination of {parsed} is empty", hint=USAGE)
+        pairs.append(Pair(parsed, folder))
+    return pairs
+
+
+def _fail(error: InitializerError, reporter: Reporter, path: str, environ: Mapping[str, str]) -> int:
+    reporter.failed(error)
+    _leave(path, error.line(), environ)
+    return error.exit_code
+
+
+def _bug(error: Exception) -> InitializerError:
+    """Return a failure that nobody has thought of, with the place where it happened."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return InitializerError(f"{type(error).__name__} at {place}: {error}", hint="please report this")
+
+
+def _stop(number: int, reporter: Reporter, path: str, environ: Mapping[str, str]) -> NoReturn:
+    """End at once: threads may be writing to staging, which the next run drops."""
+    if "kit_initializer.engine_kit" in sys.modules:
+        from kit_initializer import engine_kit  # noqa: PLC0415 - only where Kit is running
+
+        engine_kit.terminate()
+    text = f"stopped by {signal.Signals(number).name}; nothing was published"
+    reporter.info(text)
+    _leave(path, text, environ)
+    os._exit(128 + number)
+
+
+def _on_signal(number: int, _: FrameType | None) -> NoReturn:
+    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise _Signalled(number)
+
+
+def _leave(path: str, message: str, environ: Mapping[str, str]) -> None:
+    leave_message(path, message, create=bool(environ.get("KIT_TERMINATION_LOG")))
+
+
+def _write(line: str) -> None:
+    """Write one line at once; a log that nobody reads any more is no reason to fail."""
+    try:
+        os.write(2, (line + "\n").encode(errors="backslashreplace"))
+    except OSError:
+        return

@@ -1,0 +1,72 @@
+"""A kit brought by the Kit CLI: the same staging, the same promises about what is published."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from kit_initializer import engine_kit
+from kit_initializer.archive.checksum import crc32
+from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
+from kit_initializer.errors import UnsafeContentError
+
+if TYPE_CHECKING:
+    from kit_initializer.archive import Tree
+    from kit_initializer.publish import Staging
+    from kit_initializer.pull.resolve import Resolved
+    from kit_initializer.report import Reporter
+    from kit_initializer.settings import Settings
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = _READ | os.O_DIRECTORY
+_CHUNK = 1024 * 1024
+
+
+def unpack_with_kit(
+    resolved: Resolved, staging: Staging, tree: Tree, settings: Settings, reporter: Reporter
+) -> None:
+    """Let Kit fill `tree`, and take note of what it wrote, with the modes and patterns of the native engine."""
+    # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
+    reference = resolved.reference._replace(tag=None, digest=resolved.digest)
+    path = os.readlink(f"/proc/self/fd/{tree.root}")
+    result = engine_kit.bring(
+        reference,
+        path,
+        settings,
+        resolved.repository.login,
+        lambda line: reporter.log("debug", f"kit: {line}"),
+    )
+    reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
+    tree.add(_walk(tree, tree.root, "", memoryview(bytearray(_CHUNK))))
+
+
+def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> list[File]:
+    files: list[File] = []
+    for name in sorted(os.listdir(folder)):
+        path = prefix + name
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            os.chmod(name, DIRECTORY_MODE, dir_fd=folder)
+            handle = os.open(name, _DIRECTORY, dir_fd=folder)
+            try:
+                files += _walk(tree, handle, path + "/", buffer)
+            finally:
+                os.close(handle)
+        elif not stat.S_ISREG(mode):
+            raise UnsafeContentError(f"Kit wrote {path!r}, which is neither a file nor a folder")
+        elif tree.keep is not None and not tree.keep(path):
+            os.unlink(name, dir_fd=folder)
+        else:
+            os.chmod(name, EXECUTABLE_MODE if mode & 0o111 else FILE_MODE, dir_fd=folder)
+            files.append(_file(folder, name, path, buffer))
+    return files
+
+
+def _file(folder: int, name: str, path: str, buffer: memoryview) -> File:
+    size = checksum = 0
+    with open(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            checksum = crc32(buffer[:count], checksum)
+            size += count
+    return File(path, size, checksum)

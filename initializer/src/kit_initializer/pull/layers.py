@@ -1,0 +1,217 @@
+"""All layers of a run at once: connections are added as long as the network is what everything waits for."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, NamedTuple
+
+from kit_initializer.archive import unpack
+from kit_initializer.errors import InitializerError, NotAModelKitError, UnreachableError, UnsafeContentError
+from kit_initializer.publish import explain
+from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, segment_bytes
+from kit_initializer.verify import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kit_initializer.archive import Tree
+    from kit_initializer.pull.resolve import Part
+    from kit_initializer.registry import Registry
+    from kit_initializer.report import Progress
+
+# How often it is looked whether the network or the processor is the bottleneck. Two layers are enough to keep two
+# cores busy where a registry is near; where all readers wait for most of a tick, another connection is opened.
+_TICK_S = 0.02
+_FIRST_LAYERS = 2
+_HUNGRY = 0.5
+
+
+class Job(NamedTuple):
+    """A layer on its way into a tree; `place` names the destination in errors."""
+
+    part: Part
+    tree: Tree
+    place: str
+
+
+class Crew:
+    """The threads that bring the layers of a run. Use it once."""
+
+    def __init__(self, jobs: Iterable[Job], registry: Registry, progress: Progress) -> None:
+        self._registry = registry
+        self._progress = progress
+        self._limit = registry.settings.concurrency
+        self._segment = segment_bytes(self._limit)
+        # the largest first: what is left at the end is small
+        self._pending = deque(sorted(jobs, key=lambda job: -job.part.layer.size))
+        self._active: dict[Thread, Download | None] = {}
+        self._finished = 0
+        self._lock = Lock()
+        self._wake = Event()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Bring everything, or raise the first error after every thread has ended."""
+        timeout = self._registry.settings.total_timeout
+        deadline = time.monotonic() + timeout if timeout else None
+        allowed = min(_FIRST_LAYERS, self._limit)
+        last = time.monotonic()
+        try:
+            while True:
+                self._start(allowed)
+                if not self._active:
+                    return
+                self._wake.wait(_TICK_S)
+                self._wake.clear()
+                self._reap()
+                now = time.monotonic()
+                if deadline is not None and now > deadline:
+                    raise UnreachableError(f"the kit did not come within KIT_TOTAL_TIMEOUT, {timeout:g} s")
+                if now - last >= _TICK_S:
+                    if self._hungry(now - last):
+                        allowed = min(allowed + 1, self._limit)
+                        self._add_connection()
+                    last = now
+                    self._progress.update(self._done())
+        finally:
+            if self._active:
+                self._registry.abort()
+                for thread in list(self._active):
+                    thread.join()
+
+    def _start(self, allowed: int) -> None:
+        while self._pending:
+            small = self._pending[0].part.layer.size <= SEGMENT_BYTES
+            if self._connections() >= (self._limit if small else allowed):
+                return
+            job = self._pending.popleft()
+            download = None if small else self._download(job.part)
+            thread = Thread(target=self._work, args=(job, download), name="layer", daemon=True)
+            self._active[thread] = download
+            if download is not None:
+                download.connect()
+            thread.start()
+
+    def _download(self, part: Part) -> Download:
+        layer = part.layer
+        return Download(
+            part.repository, layer.digest, layer.size, part.what, readers=2, segment=self._segment
+        )
+
+    def _connections(self) -> int:
+        return sum(max(1, download.connections) if download else 1 for download in self._active.values())
+
+    def _reap(self) -> None:
+        for thread in [thread for thread in self._active if not thread.is_alive()]:
+            del self._active[thread]
+        if self._error is not None:
+            raise self._error
+
+    def _hungry(self, elapsed_s: float) -> bool:
+        """Say whether the readers of every large layer have waited for bytes most of the time."""
+        downloads = [download for download in self._active.values() if download is not None]
+        waited = [download.window.hungry_s() for download in downloads if download.window.received]
+        return bool(waited) and min(waited) > _HUNGRY * elapsed_s
+
+    def _add_connection(self) -> None:
+        if self._pending or self._connections() >= self._limit:
+            return
+        divisible = [d for d in self._active.values() if d is not None and d.divisible()]
+        if divisible:
+            max(divisible, key=lambda download: download.window.unclaimed()).connect()
+
+    def _done(self) -> int:
+        return self._finished + sum(d.window.received for d in self._active.values() if d is not None)
+
+    def _work(self, job: Job, download: Download | None) -> None:
+        try:
+            if download is None:
+                self._bring_small(job)
+            else:
+                self._bring_large(job, download)
+            with self._lock:
+                self._finished += job.part.layer.size
+        except BaseException as error:  # noqa: BLE001 - it is raised where the run can end with it
+            if isinstance(error, OSError):
+                error = explain(error, job.place)
+            with self._lock:
+                if self._error is None or isinstance(self._error, StoppedError):
+                    self._error = error
+        finally:
+            self._wake.set()
+
+    def _bring_small(self, job: Job) -> None:
+        """Fetch a layer into memory, and unpack it only when its digest is right."""
+        layer, what = job.part.layer, job.part.what
+        content = memoryview(bytearray(layer.size))
+        verifier = Verifier(layer.digest, layer.size, what)
+        source = Source(
+            job.part.repository, layer.digest, layer.size, what, job.part.repository.patience(attempts=None)
+        )
+        try:
+            source.fill(content, 0, None)
+        finally:
+            source.close()
+        verifier.update(content)
+        verifier.check()
+        _unpack(iter([content]), job)
+
+    def _bring_large(self, job: Job, download: Download) -> None:
+        """Hash and unpack a layer side by side as it lands; the digest has the last word."""
+        layer, what = job.part.layer, job.part.what
+        verifier = Verifier(layer.digest, layer.size, what)
+        hasher = _Hasher(download, verifier)
+        hasher.start()
+        refused: InitializerError | None = None
+        reader = download.read(1)
+        try:
+            try:
+                _unpack(reader, job)
+            except (UnsafeContentError, NotAModelKitError) as error:
+                refused = error
+            for _ in reader:
+                pass
+        except BaseException as error:
+            download.window.fail(error)
+            raise
+        finally:
+            hasher.join()
+        if hasher.error is not None:
+            raise hasher.error
+        verifier.check()
+        if refused is not None:
+            raise refused
+
+
+class _Hasher(Thread):
+    """The reader of a download that feeds its verifier."""
+
+    def __init__(self, download: Download, verifier: Verifier) -> None:
+        super().__init__(name="hash", daemon=True)
+        self._download = download
+        self._verifier = verifier
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for chunk in self._download.read(0):
+                self._verifier.update(chunk)
+        except BaseException as error:  # noqa: BLE001 - raised where the layer ends
+            self.error = error
+            self._download.window.fail(error)
+
+
+def _unpack(chunks: Iterator[memoryview], job: Job) -> None:
+    layer = job.part.layer
+    unpack(
+        chunks,
+        job.tree,
+        format=layer.format,
+        compression=layer.compression,
+        directory=layer.directory,
+        path=layer.path,
+        executable=bool(layer.mode & 0o111),
+        what=job.part.what,
+    )

@@ -1,0 +1,134 @@
+"""A reference to everything that has to come: the kit's layers, and those of the kits it takes its model from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kit_initializer import modelkit
+from kit_initializer.errors import InitializerError, IntegrityError, NotAModelKitError
+from kit_initializer.reference import parse_bare
+
+if TYPE_CHECKING:
+    from kit_initializer.modelkit import Layer, Manifest
+    from kit_initializer.reference import Reference
+    from kit_initializer.registry import Fetched, Registry, Repository
+    from kit_initializer.settings import Settings
+
+# Kit's own limit: the eleventh parent is refused.
+_PARENTS = 10
+
+
+class Part(NamedTuple):
+    """A layer and the repository that has it; `what` names it in errors."""
+
+    repository: Repository
+    layer: Layer
+    what: str
+
+
+class Resolved(NamedTuple):
+    """A kit whose manifest has come. Parents are still to be followed."""
+
+    reference: Reference
+    repository: Repository
+    digest: str
+    manifest: Fetched
+
+
+class Contents(NamedTuple):
+    """What makes up a kit: the parts to bring, and the Kitfile to write, if any."""
+
+    parts: tuple[Part, ...]
+    kitfile: bytes | None
+
+
+def resolve(registry: Registry, reference: Reference) -> Resolved:
+    """Fetch the manifest that a reference names now. A tag beside a digest must agree with it."""
+    repository = registry.repository(reference.host, reference.repository)
+    fetched = _fetch(repository, reference)
+    return Resolved(reference, repository, fetched.digest, fetched)
+
+
+def _fetch(repository: Repository, reference: Reference) -> Fetched:
+    target = reference.tag or reference.target
+    fetched = repository.manifest(target, modelkit.ACCEPT, str(reference))
+    if reference.digest is None or fetched.digest == reference.digest:
+        return fetched
+    if reference.tag is not None and not reference.digest.startswith("sha256:"):
+        pinned = repository.manifest(reference.digest, modelkit.ACCEPT, str(reference))
+        if pinned.body == fetched.body:
+            return pinned
+    raise IntegrityError(
+        f"{reference} pins a digest, but its tag is now {fetched.digest}",
+        hint="leave out the tag or the digest",
+    )
+
+
+def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Contents:
+    """Say what a kit consists of, its parents' models included."""
+    reference, repository = resolved.reference, resolved.repository
+    manifest = _choose(resolved, settings)
+    plan = _plan(repository, reference, manifest, settings, only_model=False)
+    parts = [_part(repository, reference, layer) for layer in plan.layers]
+    parent, seen = plan.parent, [_name(reference)]
+    while parent is not None:
+        above = parse_bare(parent)
+        if _name(above) in seen:
+            raise NotAModelKitError(f"{reference} refers to itself: {' → '.join([*seen, _name(above)])}")
+        if len(seen) > _PARENTS:
+            raise NotAModelKitError(f"{reference} has more than {_PARENTS} parents")
+        seen.append(_name(above))
+        # what logs in at the kit's host says nothing about another host
+        repository = registry.repository(above.host, above.repository, anonymous=above.host != reference.host)
+        fetched = _fetch(repository, above)
+        manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
+        lent = _plan(repository, above, manifest, settings, only_model=True)
+        parts += [_part(repository, above, layer) for layer in lent.layers]
+        if not lent.layers and lent.parent is None:
+            raise NotAModelKitError(f"{reference} takes its model from {above}, which has none")
+        parent = lent.parent
+    return Contents(tuple(parts), plan.kitfile)
+
+
+def _choose(resolved: Resolved, settings: Settings) -> Manifest:
+    """Return the kit's manifest, picked from an index by its labels where there is one."""
+    reference, repository = resolved.reference, resolved.repository
+    try:
+        parsed = modelkit.parse(resolved.manifest.body)
+        if isinstance(parsed, modelkit.Index):
+            descriptor = parsed.choose(settings.labels)
+            body = repository.manifest(
+                descriptor.digest, modelkit.ACCEPT, f"{reference}, member {descriptor.digest}"
+            ).body
+            parsed = modelkit.parse(body)
+            if isinstance(parsed, modelkit.Index):
+                raise NotAModelKitError("the index lists another index")
+    except InitializerError as error:
+        raise _named(error, reference) from error
+    return parsed
+
+
+def _plan(
+    repository: Repository, reference: Reference, manifest: Manifest, settings: Settings, *, only_model: bool
+) -> modelkit.Plan:
+    config = repository.small(manifest.config.digest, manifest.config.size, f"the config of {reference}")
+    try:
+        return modelkit.plan(manifest, config, filters=settings.filters, only_model=only_model)
+    except InitializerError as error:
+        raise _named(error, reference) from error
+
+
+def _named(error: InitializerError, reference: Reference) -> InitializerError:
+    """Return an error that names the kit: rooms that know formats do not know where content comes from."""
+    text = str(error)
+    return error if str(reference) in text else type(error)(f"{reference}: {text}", hint=error.hint)
+
+
+def _part(repository: Repository, reference: Reference, layer: Layer) -> Part:
+    return Part(repository, layer, f"layer {layer.digest} of {reference}")
+
+
+def _name(reference: Reference) -> str:
+    return str(
+        reference._replace(tag=reference.tag or reference.target) if reference.digest is None else reference
+    )

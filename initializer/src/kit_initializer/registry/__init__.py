@@ -1,0 +1,16 @@
+"""The OCI distribution protocol over networks as they are: resolve, fetch, ranges, resume, redirects, retries."""
+
+from kit_initializer.registry.client import Fetched, Registry, Repository
+from kit_initializer.registry.download import SEGMENT_BYTES, Download, Source, segment_bytes
+from kit_initializer.registry.retry import StoppedError
+
+__all__ = [
+    "SEGMENT_BYTES",
+    "Download",
+    "Fetched",
+    "Registry",
+    "Repository",
+    "Source",
+    "StoppedError",
+    "segment_bytes",
+]

@@ -1,0 +1,250 @@
+"""The OCI distribution protocol, its pulling half: manifests by tag or digest, blobs from any offset."""
+
+from __future__ import annotations
+
+import json
+from threading import Event, Lock
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urljoin
+
+from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
+from kit_initializer.registry.auth import Authorizer
+from kit_initializer.registry.http import Response, Transport, origin_of
+from kit_initializer.registry.retry import Patience, TransientError, retry_after, unreachable
+from kit_initializer.verify import check_digest, digest_of, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kit_initializer.credentials import Login
+    from kit_initializer.secret import Secret
+    from kit_initializer.settings import Settings
+
+# The distribution specification asks registries to take manifests of at least this size, and clients need no more.
+MANIFEST_BYTES = 4 * 1024 * 1024
+_REDIRECTS = 8
+_ERROR_BYTES = 64 * 1024
+_TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
+# Docker Hub's name in references is not the name of its registry.
+_ALIASES = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+
+
+class Fetched(NamedTuple):
+    """A manifest as it was served: its bytes, the digest they have, and the media type the server gave."""
+
+    body: bytes
+    digest: str
+    media_type: str
+
+
+class Registry:
+    """Everything a run fetches, over connections that its repositories share.
+
+    `login` is asked for credentials once per repository, and only after the registry wanted some.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        login: Callable[[str], Login | None],
+        stop: Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.stop = stop
+        self.say = say
+        self.transport = Transport(settings, stop)
+        self._login = login
+
+    def repository(self, host: str, name: str, *, anonymous: bool = False) -> Repository:
+        """Return a repository; `anonymous` keeps every credential from it."""
+        return Repository(self, host, name, (lambda: None) if anonymous else (lambda: self._login(host)))
+
+    def patience(self, *, attempts: int | None) -> Patience:
+        """Return a fresh count of failures for one piece of work."""
+        return Patience(
+            attempts=attempts, stalled_s=self.settings.progress_timeout, stop=self.stop, say=self.say
+        )
+
+    def abort(self) -> None:
+        """Call every request off. What is under way ends with StoppedError."""
+        self.stop.set()
+        self.transport.abort()
+
+
+class Repository:
+    """One repository of one registry. Threads share it."""
+
+    def __init__(self, registry: Registry, host: str, name: str, find: Callable[[], Login | None]) -> None:
+        scheme = "http" if registry.settings.plain_http else "https"
+        self._registry = registry
+        self._origin = origin_of(f"{scheme}://{_ALIASES.get(host, host)}")
+        self._base = f"{scheme}://{self._origin}/v2/{name}"
+        self._authorizer = Authorizer(registry.transport, self._origin, name, find)
+        self._said_login = False
+        self._direct: dict[str, str] = {}
+        self._lock = Lock()
+
+    def manifest(self, target: str, accept: str, what: str) -> Fetched:
+        """Return the manifest of a tag or digest, verified where there is a digest to verify against.
+
+        `what` names it in errors. Raises NotFoundError, DeniedError, UnreachableError, TLSError, IntegrityError.
+        """
+        by_digest = ":" in target
+        if by_digest:
+            check_digest(target)
+        response, body = self._whole(
+            f"{self._base}/manifests/{target}", {"Accept": accept}, what, MANIFEST_BYTES
+        )
+        promised = response.headers.get("Docker-Content-Digest") or ""
+        media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
+        if by_digest:
+            verify(body, target, None, what)
+        if promised.partition(":")[0] in {"sha256", "sha512"}:
+            verify(body, promised, None, f"{what}, by the registry's own Docker-Content-Digest,")
+        return Fetched(body, target if by_digest else digest_of(body), media_type)
+
+    @property
+    def login(self) -> Login | None:
+        """The credentials in use; None as long as the registry has not asked for any."""
+        return self._authorizer.login
+
+    def patience(self, *, attempts: int | None) -> Patience:
+        """Return a fresh count of failures for one piece of work."""
+        return self._registry.patience(attempts=attempts)
+
+    def small(self, digest: str, size: int, what: str) -> bytes:
+        """Return a verified blob of at most `MANIFEST_BYTES`: a config."""
+        if size > MANIFEST_BYTES:
+            raise IntegrityError(f"{what} is said to have {size} bytes, which no config has")
+        check_digest(digest)
+        _, body = self._whole(f"{self._base}/blobs/{digest}", {}, what, MANIFEST_BYTES)
+        verify(body, digest, size, what)
+        return body
+
+    def _whole(self, url: str, headers: dict[str, str], what: str, limit: int) -> tuple[Response, bytes]:
+        patience = self._registry.patience(attempts=self._registry.settings.retries)
+        while True:
+            try:
+                response = self._get(url, headers, what)
+                if response.status != 200:
+                    raise self._error(response, what)
+                return response, response.read(limit)
+            except TransientError as failure:
+                patience.wait(failure)
+
+    def open_blob(self, digest: str, size: int, start: int, end: int | None, what: str) -> Response:
+        """Ask for a blob's bytes from `start` up to `end` (None: to the last), of `size` in all.
+
+        The response's `at` is where its body really begins: 0 when the server does not serve ranges. Raises
+        TransientError for what may heal, and the errors of `manifest`.
+        """
+        headers: dict[str, str] = {}
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        url = f"{self._base}/blobs/{digest}"
+        response = self._get(url, headers, what, remember=digest)
+        if response.status == 206:
+            first, total = _content_range(response.headers.get("Content-Range") or "")
+            if first != start or total not in {None, size}:
+                response.close()
+                raise IntegrityError(
+                    f"{what}: {origin_of(url)} was asked for bytes {start} on of {size} and announced"
+                    f" {response.headers.get('Content-Range')!r}"
+                )
+            response.at = start
+            return response
+        if response.status == 200:
+            if response.left is not None and response.left != size:
+                announced = response.left
+                response.close()
+                raise IntegrityError(
+                    f"{what} has {announced} bytes where {size} were promised", hint="push the kit again"
+                )
+            return response
+        if response.status == 416:
+            response.close()
+            raise IntegrityError(f"{what} has fewer than its {size} bytes", hint="push the kit again")
+        raise self._error(response, what)
+
+    def _get(self, url: str, headers: dict[str, str], what: str, *, remember: str = "") -> Response:
+        """Send a GET: with credentials to the registry itself, without to wherever it redirects."""
+        if remember and (direct := self._direct.get(remember)):
+            response = self._registry.transport.request(direct, headers)
+            if response.status in {200, 206}:
+                return response
+            # an address signed for a while: ask the registry for a new one
+            response.close()
+            with self._lock:
+                self._direct.pop(remember, None)
+        asked = url
+        for _ in range(_REDIRECTS):
+            response = self._authorized(asked, headers)
+            if response.status not in {301, 302, 303, 307, 308}:
+                if remember and asked != url and response.status in {200, 206}:
+                    with self._lock:
+                        self._direct[remember] = asked
+                return response
+            location = response.headers.get("Location") or ""
+            response.close()
+            if not location:
+                raise unreachable(what, f"{origin_of(asked)} redirects to nowhere")
+            following = urljoin(asked, location)
+            if origin_of(following).scheme == "http" and origin_of(asked).scheme == "https":
+                raise TLSError(f"{what}: {origin_of(asked)} redirects to {origin_of(following)} without TLS")
+            asked = following
+        raise UnreachableError(f"{what}: {self._origin} redirects more than {_REDIRECTS} times")
+
+    def _authorized(self, url: str, headers: dict[str, str]) -> Response:
+        if origin_of(url) != self._origin:
+            return self._registry.transport.request(url, headers)
+        for _ in range(3):
+            sent: Secret | None = self._authorizer.value
+            full = headers if sent is None else {**headers, "Authorization": sent.reveal()}
+            response = self._registry.transport.request(url, full)
+            if response.status != 401:
+                return response
+            challenges = response.headers.get_all("WWW-Authenticate") or []
+            response.read(_ERROR_BYTES)
+            self._authorizer.answer(challenges, sent)
+            if self._authorizer.source and not self._said_login:
+                self._said_login = True
+                self._registry.say(f"{self._origin}: logging in with {self._authorizer.source}")
+        raise self._authorizer.refused()
+
+    def _error(self, response: Response, what: str) -> Exception:
+        """Return what a status other than success means."""
+        status = response.status
+        said = _message(response)
+        asked_to_wait = retry_after(response.headers.get("Retry-After"))
+        if status in {404, 410}:
+            return NotFoundError(f"{what} is not there{said}", hint="check the repository and the tag")
+        if status in {401, 403}:
+            return self._authorizer.refused(f"{status}{said}")
+        if status in _TRANSIENT:
+            return unreachable(
+                what, f"{self._origin} answered {status} {response.reason}{said}", retry_after_s=asked_to_wait
+            )
+        return UnreachableError(f"{what}: {self._origin} answered {status} {response.reason}{said}")
+
+
+def _message(response: Response) -> str:
+    """Return the registry's own words, ": NAME_UNKNOWN: repository name not known", or ""."""
+    try:
+        body = json.loads(response.read(_ERROR_BYTES))
+        first = body["errors"][0]
+        words = [str(first[key]) for key in ("code", "message") if first.get(key)]
+    except (TransientError, InitializerError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    text = "".join(letter if letter.isprintable() else " " for letter in ": ".join(words))
+    return f": {text[:200]}" if text else ""
+
+
+def _content_range(value: str) -> tuple[int | None, int | None]:
+    """Return first byte and total of `bytes FIRST-LAST/TOTAL`; None for what is not there (RFC 9110, 14.4)."""
+    unit, _, rest = value.partition(" ")
+    span, _, total = rest.partition("/")
+    first = span.partition("-")[0]
+    if unit != "bytes" or not first.isdigit():
+        return None, None
+    return int(first), int(total) if total.isdigit() else None

@@ -1,0 +1,156 @@
+"""One blob over one or more connections: resumed where it stopped, in ranges where the server has them."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from kit_initializer.errors import IntegrityError
+from kit_initializer.registry.retry import TransientError, unreachable
+from kit_initializer.registry.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kit_initializer.registry.client import Repository
+    from kit_initializer.registry.http import Response
+    from kit_initializer.registry.retry import Patience
+
+# Half a megabyte: large enough that handing it from thread to thread costs nothing, and four a connection keep
+# a link busy while the next range is asked for (measured, docs/performance.md).
+SEGMENT_BYTES = 512 * 1024
+RUN = 4
+# What all windows of a run hold together, however many connections there are.
+_BUDGET_BYTES = 24 * 1024 * 1024
+
+
+def segment_bytes(connections: int) -> int:
+    """Return the size of a segment such that as many connections as this stay within the memory budget."""
+    return max(64 * 1024, min(SEGMENT_BYTES, _BUDGET_BYTES // (connections * RUN)))
+
+
+class Source:
+    """A blob read by one connection at a time, from any offset; it reconnects and resumes as long as that helps."""
+
+    def __init__(self, repository: Repository, digest: str, size: int, what: str, patience: Patience) -> None:
+        self._repository = repository
+        self._digest = digest
+        self._size = size
+        self._what = what
+        self._patience = patience
+        self._response: Response | None = None
+        self.ranges_ignored = False
+
+    def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
+        """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
+
+        Returns False, with nothing lost, when the server ignores ranges although `must_range` was given. Raises what
+        could not be healed.
+        """
+        filled = 0
+        while filled < len(view):
+            try:
+                response = self._response
+                if response is None or response.at != at + filled or response.left == 0:
+                    response = self._open(at + filled, end)
+                    if response.at != at + filled:
+                        self.ranges_ignored = True
+                        if must_range:
+                            return False
+                        self._pass_over(response, at + filled)
+                count = response.readinto(view[filled:])
+                if not count:
+                    raise unreachable(
+                        self._what, f"the connection ended at byte {at + filled} of {self._size}"
+                    )
+                filled += count
+                self._patience.moved()
+            except TransientError as failure:
+                self.close()
+                self._patience.wait(failure)
+        return True
+
+    def _open(self, start: int, end: int | None) -> Response:
+        self.close()
+        self._response = self._repository.open_blob(self._digest, self._size, start, end, self._what)
+        return self._response
+
+    def _pass_over(self, response: Response, at: int) -> None:
+        """Read up to `at` once more: the server answered with the whole blob."""
+        if response.at > at:
+            raise IntegrityError(f"{self._what}: the server skipped bytes that were asked for")
+        scratch = memoryview(bytearray(min(at - response.at, SEGMENT_BYTES)))
+        while response.at < at:
+            if not response.readinto(scratch[: at - response.at]):
+                raise unreachable(self._what, f"the connection ended at byte {response.at} of {self._size}")
+
+    def close(self) -> None:
+        """Give the connection back, or close it when it is in the middle of something."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+
+class Download:
+    """A blob on its way to `readers` readers. It starts with one connection; more can be added while it runs."""
+
+    def __init__(
+        self, repository: Repository, digest: str, size: int, what: str, *, readers: int, segment: int
+    ) -> None:
+        self._repository = repository
+        self._digest = digest
+        self._size = size
+        self._what = what
+        self._threads: list[Thread] = []
+        self._ranges = True
+        self.window = Window(size, segment=segment, slots=RUN, readers=readers)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are at work."""
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def read(self, reader: int) -> Iterator[memoryview]:
+        """Yield the blob in order, to one of the readers."""
+        return self.window.read(reader)
+
+    def connect(self) -> None:
+        """Start one more connection. The first streams the blob; those after it take ranges ahead of it."""
+        first = not self._threads
+        self.window.widen(RUN * (len(self._threads) + 1))
+        thread = Thread(target=self._work, args=(first,), name=f"fetch-{self._digest[7:19]}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def divisible(self) -> bool:
+        """Say whether another connection would have something to do."""
+        return self._ranges and self.window.unclaimed() > 2 * RUN
+
+    def _work(self, first: bool) -> None:  # noqa: FBT001 - a thread's argument
+        source = Source(
+            self._repository, self._digest, self._size, self._what, self._repository.patience(attempts=None)
+        )
+        try:
+            self._fill(source, streaming=first)
+        except BaseException as error:  # noqa: BLE001 - the readers must hear of it, and the run ends with it
+            self.window.fail(error)
+        finally:
+            source.close()
+
+    def _fill(self, source: Source, *, streaming: bool) -> None:
+        window = self.window
+        expected: int | None = 0
+        keep_streaming = streaming
+        while (run := window.claim(1 if keep_streaming else RUN)) is not None:
+            first, last = run
+            if keep_streaming and first != expected:
+                keep_streaming = False  # others have taken what comes next: go on in ranges, as they do
+            for index in range(first, last):
+                at = index * window.segment
+                end = None if keep_streaming or not self._ranges else min(last * window.segment, self._size)
+                if not source.fill(window.buffer(index), at, end, must_range=not streaming):
+                    self._ranges = False
+                    window.give_back(index, last)
+                    return
+                window.landed(index)
+            expected = last

@@ -1,0 +1,151 @@
+"""The bytes of one blob between the network and those who read them: landing in any order, leaving in order.
+
+A window of a few segments moves over the blob. Connections claim runs of segments in it and fill them; readers see
+the segments in order and give them back, which moves the window. What is held in memory is the window, however
+large the blob is, and no connection is ever ahead by more than that.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import Condition
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Window:
+    """`slots` segments of `segment` bytes over a blob of `size` bytes, read by `readers` readers independently."""
+
+    def __init__(self, size: int, *, segment: int, slots: int, readers: int) -> None:
+        self.size = size
+        self.segment = segment
+        self.count = -(-size // segment)
+        self._slots = slots
+        self._buffers: dict[int, memoryview] = {}
+        self._free: list[memoryview] = []
+        self._landed: set[int] = set()
+        self._at = [0] * readers
+        self._next = 0
+        self._returned: list[tuple[int, int]] = []
+        self._waiting = 0
+        self._hungry_since = 0.0
+        self._hungry_s = 0.0
+        self._error: BaseException | None = None
+        self._changed = Condition()
+        self.received = 0
+
+    def length(self, index: int) -> int:
+        """Return the bytes of a segment: all but the last are full."""
+        return min(self.segment, self.size - index * self.segment)
+
+    def claim(self, run: int) -> tuple[int, int] | None:
+        """Wait until there is room, and return the next segments to fill, [first, last), at most `run` of them.
+
+        None when nothing is left to fetch. Fewer are handed out only at the blob's end.
+        """
+        with self._changed:
+            while True:
+                if self._error is not None:
+                    return None
+                if self._returned:
+                    self._returned.sort(reverse=True)
+                    return self._returned.pop()
+                if self._next >= self.count:
+                    return None
+                first = self._next
+                last = min(first + min(run, self._slots), self.count)
+                if last <= min(self._at) + self._slots:
+                    self._next = last
+                    return first, last
+                self._changed.wait()
+
+    def give_back(self, first: int, last: int) -> None:
+        """Return a claim that cannot be filled; another connection will be handed it."""
+        with self._changed:
+            if first < last:
+                self._returned.append((first, last))
+                self._changed.notify_all()
+
+    def buffer(self, index: int) -> memoryview:
+        """Return where the bytes of a claimed segment go."""
+        with self._changed:
+            buffer = self._buffers.get(index)
+            if buffer is None:
+                buffer = self._free.pop() if self._free else memoryview(bytearray(self.segment))
+                self._buffers[index] = buffer
+        return buffer[: self.length(index)]
+
+    def landed(self, index: int) -> None:
+        """Hand a filled segment to the readers."""
+        with self._changed:
+            self._landed.add(index)
+            self.received += self.length(index)
+            self._feed()
+            self._changed.notify_all()
+
+    def read(self, reader: int) -> Iterator[memoryview]:
+        """Yield all segments in order. A segment is valid until the next one is asked for.
+
+        Raises the error with which the transfer failed.
+        """
+        for index in range(self.count):
+            with self._changed:
+                self._release(reader, index)
+                while index not in self._landed:
+                    if self._error is not None:
+                        raise self._error
+                    self._waiting += 1
+                    if self._waiting == len(self._at):
+                        self._hungry_since = time.monotonic()
+                    self._changed.wait()
+                    self._feed()
+                    self._waiting -= 1
+                buffer = self._buffers[index]
+            yield buffer[: self.length(index)]
+        with self._changed:
+            self._release(reader, self.count)
+
+    def _release(self, reader: int, index: int) -> None:
+        """Note that a reader is done with all before `index`; what no reader needs is free again."""
+        self._at[reader] = index
+        done = index - 1
+        if done in self._landed and min(self._at) >= index:
+            self._landed.discard(done)
+            self._free.append(self._buffers.pop(done))
+            self._changed.notify_all()
+
+    def _feed(self) -> None:
+        """Count the time for which all readers had nothing to read."""
+        if self._hungry_since:
+            self._hungry_s += time.monotonic() - self._hungry_since
+            self._hungry_since = 0.0
+
+    def hungry_s(self) -> float:
+        """Return the seconds for which every reader has waited for the network since this was last asked."""
+        with self._changed:
+            if self._hungry_since:
+                now = time.monotonic()
+                self._hungry_s += now - self._hungry_since
+                self._hungry_since = now
+            seconds, self._hungry_s = self._hungry_s, 0.0
+            return seconds
+
+    def widen(self, slots: int) -> None:
+        """Let more segments be held at a time."""
+        with self._changed:
+            self._slots = max(self._slots, slots)
+            self._changed.notify_all()
+
+    def unclaimed(self) -> int:
+        """Return how many segments no connection has taken yet."""
+        with self._changed:
+            return self.count - self._next + sum(last - first for first, last in self._returned)
+
+    def fail(self, error: BaseException) -> None:
+        """End the transfer for readers and connections alike; the first error is the one that counts."""
+        with self._changed:
+            if self._error is None:
+                self._error = error
+            self._changed.notify_all()
