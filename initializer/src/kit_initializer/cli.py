@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from kit_initializer import __version__, reference, settings
 from kit_initializer.errors import InitializerError, UsageError
 from kit_initializer.pull import Pair, run
-from kit_initializer.settings.variables import DEFAULTS
 from kit_initializer.report import Reporter, leave_message, success
+from kit_initializer.settings.variables import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
 
 
-class _Signalled(BaseException):  # noqa: N818 - it is not an error, and nothing may catch it as one
+class _Signalled(BaseException):
     """A signal asked the run to end."""
 
     def __init__(self, number: int) -> None:

@@ -240,7 +240,7 @@ class _Kit:
 
 
 def _find(path: str) -> str:
-    import shutil  # noqa: PLC0415 - this engine alone needs it
+    import shutil  # noqa: PLC0415
 
     found = shutil.which("kit", path=path)
     if found is None:
@@ -271,7 +271,7 @@ def _bool(value: bool) -> str:  # noqa: FBT001
 @contextlib.contextmanager
 def _in_memory() -> Iterator[str]:
     """Give a folder in memory that is gone afterwards; what a killed run left there goes as well."""
-    import fcntl  # noqa: PLC0415 - this engine alone needs these
+    import fcntl  # noqa: PLC0415
     import shutil  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ _EMPTY = memoryview(b"")
 class Stream:
     """Chunks, one after the other. A chunk may be reused by its owner once the next one is asked for."""
 
-    __slots__ = ("_chunk", "_chunks", "_at", "what")
+    __slots__ = ("_at", "_chunk", "_chunks", "what")
 
     def __init__(self, chunks: Iterable[memoryview], what: str) -> None:
         self._chunks = iter(chunks)

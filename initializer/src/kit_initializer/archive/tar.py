@@ -20,6 +20,8 @@ BLOCK = 512
 _ZEROS = bytes(BLOCK)
 _REGULAR = (0x30, 0)  # "0", and NUL in archives older than POSIX
 _FOLDER = 0x35  # "5"
+_PAX = 0x78  # "x": of the next entry
+_LONG_NAME = 0x4C  # "L", GNU: of the next entry
 _REFUSED = {
     0x31: "a hard link",
     0x32: "a symbolic link",
@@ -35,49 +37,46 @@ _LARGEST = 1 << 60
 
 def read(stream: Stream, writer: Writer, limits: Limits) -> None:
     """Write the archive's files and directories, to its end. UnsafeContentError for anything malformed or refused."""
-    what = stream.what
-    name_override: str | None = None
-    size_override: int | None = None
-    while True:
-        header = stream.take(BLOCK)
-        if header == _ZEROS:
-            break
-        _check(header, what)
-        size = _number(header, 124, 136, "size", what)
+    name: str | None = None  # what an extension header says of the entry behind it
+    size: int | None = None
+    while (header := stream.take(BLOCK)) != _ZEROS:
+        _check(header, stream.what)
         kind = header[156]
-        if kind == 0x78:  # "x": a PAX header of the next entry
-            records = _pax(_extension(stream, size, limits), what)
-            name_override = records.get("path", name_override)
-            if "size" in records:
-                size_override = _pax_size(records["size"], what)
-            continue
-        if kind == 0x4C:  # "L": a GNU long name of the next entry
-            name_override = _text(_extension(stream, size, limits).rstrip(b"\0"), what)
-            continue
-        name = _name(header, what) if name_override is None else name_override
-        if size_override is not None:
-            size = size_override
-        name_override = size_override = None
-        if kind in _REGULAR:
-            _file(stream, writer, name, size, header)
-        elif kind == _FOLDER:
-            if size:
-                raise UnsafeContentError(f"{what} holds a folder with content: {name[:200]!r}")
-            writer.folder(name)
+        if kind == _PAX:
+            records = _pax(_extension(stream, header, limits), stream.what)
+            name = records.get("path", name)
+            size = _pax_size(records["size"], stream.what) if "size" in records else size
+        elif kind == _LONG_NAME:
+            name = _text(_extension(stream, header, limits).rstrip(b"\0"), stream.what)
         else:
-            described = _REFUSED.get(kind, f"an entry of type {chr(kind)!r}")
-            raise UnsafeContentError(
-                f"{what} holds {described}: {name[:200]!r}", hint="pack plain files and folders only"
+            _entry(
+                stream,
+                writer,
+                header,
+                _name(header, stream.what) if name is None else name,
+                _number(header, 124, 136, "size", stream.what) if size is None else size,
             )
-    if name_override is not None or size_override is not None:
-        raise UnsafeContentError(f"{what} ends after a header that announces an entry")
+            name = size = None
+    if name is not None or size is not None:
+        raise UnsafeContentError(f"{stream.what} ends after a header that announces an entry")
     _end(stream)
 
 
-def _file(stream: Stream, writer: Writer, name: str, size: int, header: bytes) -> None:
-    executable = bool(_number(header, 100, 108, "mode", stream.what) & 0o111)
-    writer.file(name, stream.parts(size), executable=executable)
-    stream.skip(-size % BLOCK)
+def _entry(stream: Stream, writer: Writer, header: bytes, name: str, size: int) -> None:
+    kind = header[156]
+    if kind in _REGULAR:
+        executable = bool(_number(header, 100, 108, "mode", stream.what) & 0o111)
+        writer.file(name, stream.parts(size), executable=executable)
+        stream.skip(-size % BLOCK)
+    elif kind != _FOLDER:
+        described = _REFUSED.get(kind, f"an entry of type {chr(kind)!r}")
+        raise UnsafeContentError(
+            f"{stream.what} holds {described}: {name[:200]!r}", hint="pack plain files and folders only"
+        )
+    elif size:
+        raise UnsafeContentError(f"{stream.what} holds a folder with content: {name[:200]!r}")
+    else:
+        writer.folder(name)
 
 
 def _end(stream: Stream) -> None:
@@ -126,7 +125,8 @@ def _text(name: bytes, what: str) -> str:
         raise UnsafeContentError(f"{what} holds a name that is not UTF-8: {name[:200]!r}") from error
 
 
-def _extension(stream: Stream, size: int, limits: Limits) -> bytes:
+def _extension(stream: Stream, header: bytes, limits: Limits) -> bytes:
+    size = _number(header, 124, 136, "size", stream.what)
     if size > limits.header_bytes:
         raise UnsafeContentError(
             f"{stream.what} holds a header of {size} bytes where {limits.header_bytes} are allowed"
@@ -137,7 +137,7 @@ def _extension(stream: Stream, size: int, limits: Limits) -> bytes:
 
 
 def _pax(body: bytes, what: str) -> dict[str, str]:
-    """Return the records `LENGTH KEYWORD=VALUE\\n` of a PAX header that matter here: path and size.
+    """Return the records (length, keyword, "=", value, newline) of a PAX header that matter here: path and size.
 
     Times, owners and extended attributes are read past: nothing of them is kept. What changes the meaning of an
     entry's content (sparse maps) is refused.

@@ -6,10 +6,11 @@ is created anew (`O_EXCL`): nothing that a kit names can lead out of the tree, n
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kit_initializer.archive.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
@@ -101,7 +102,7 @@ class Writer:
         self.files: list[File] = []
         self.members = 0
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -127,10 +128,8 @@ class Writer:
         try:
             handle = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
-            try:
+            with contextlib.suppress(FileExistsError):  # another layer was first
                 os.mkdir(parts[-1], DIRECTORY_MODE, dir_fd=parent)
-            except FileExistsError:
-                pass  # another layer was first
             handle = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
         except NotADirectoryError as error:
             raise UnsafeContentError(f"{self._what} holds {path!r} as a file and as a folder") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -155,9 +156,10 @@ class Destination:
                 while count := file.readinto(buffer):
                     checksum = crc32(buffer[:count], checksum)
                     seen += count
-            return seen == entry.size and checksum == entry.crc32
         except OSError:
             return False
+        else:
+            return seen == entry.size and checksum == entry.crc32
         finally:
             os.close(handle)
 
@@ -193,10 +195,8 @@ class Staging:
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
-        try:
+        with contextlib.suppress(OSError):
             remove_tree(self.destination.handle, self.name)
-        except OSError:
-            pass
 
 
 def remove_tree(parent: int, name: str) -> None:

@@ -10,11 +10,13 @@ from kit_initializer import engine_kit
 from kit_initializer.archive.checksum import crc32
 from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
 from kit_initializer.errors import UnsafeContentError
+from kit_initializer.publish import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kit_initializer.archive import Tree
-    from kit_initializer.publish import Staging
-    from kit_initializer.pull.resolve import Resolved
+    from kit_initializer.pull.arrival import Arrival
     from kit_initializer.report import Reporter
     from kit_initializer.settings import Settings
 
@@ -23,22 +25,24 @@ _DIRECTORY = _READ | os.O_DIRECTORY
 _CHUNK = 1024 * 1024
 
 
-def unpack_with_kit(
-    resolved: Resolved, staging: Staging, tree: Tree, settings: Settings, reporter: Reporter
-) -> None:
-    """Let Kit fill `tree`, and take note of what it wrote, with the modes and patterns of the native engine."""
-    # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
-    reference = resolved.reference._replace(tag=None, digest=resolved.digest)
-    path = os.readlink(f"/proc/self/fd/{tree.root}")
-    result = engine_kit.bring(
-        reference,
-        path,
-        settings,
-        resolved.repository.login,
-        lambda line: reporter.log("debug", f"kit: {line}"),
-    )
-    reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
-    tree.add(_walk(tree, tree.root, "", memoryview(bytearray(_CHUNK))))
+def fill(arrivals: Sequence[Arrival], settings: Settings, reporter: Reporter) -> None:
+    """Let Kit fill every arrival's tree, and note what it wrote, with the native engine's modes and patterns."""
+    for resolved, tree in ((arrival.resolved, arrival.tree) for arrival in arrivals):
+        # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
+        reference = resolved.reference._replace(tag=None, digest=resolved.digest)
+        path = os.readlink(f"/proc/self/fd/{tree.root}")
+        result = engine_kit.bring(
+            reference,
+            path,
+            settings,
+            resolved.repository.login,
+            lambda line: reporter.log("debug", f"kit: {line}"),
+        )
+        reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
+        try:
+            tree.add(_walk(tree, tree.root, "", memoryview(bytearray(_CHUNK))))
+        except OSError as error:
+            raise explain(error, path) from error
 
 
 def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> list[File]:

@@ -133,7 +133,7 @@ class Crew:
                 self._bring_large(job, download)
             with self._lock:
                 self._finished += job.part.layer.size
-        except BaseException as error:  # noqa: BLE001 - it is raised where the run can end with it
+        except BaseException as error:  # noqa: BLE001 - raised where the layer ends
             if isinstance(error, OSError):
                 error = explain(error, job.place)
             with self._lock:

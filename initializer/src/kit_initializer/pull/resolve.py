@@ -64,9 +64,9 @@ def _fetch(repository: Repository, reference: Reference) -> Fetched:
     )
 
 
-def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Contents:
+def contents(registry: Registry, resolved: Resolved) -> Contents:
     """Say what a kit consists of, its parents' models included."""
-    reference, repository = resolved.reference, resolved.repository
+    reference, repository, settings = resolved.reference, resolved.repository, registry.settings
     manifest = _choose(resolved, settings)
     plan = _plan(repository, reference, manifest, settings, only_model=False)
     parts = [_part(repository, reference, layer) for layer in plan.layers]

@@ -5,32 +5,23 @@ from __future__ import annotations
 import os
 import time
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kit_initializer import credentials
 from kit_initializer.archive import Limits, Tree
-from kit_initializer.errors import EmptyError, UnsafeContentError
+from kit_initializer.errors import EmptyError
 from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, Staging, explain, publish
-from kit_initializer.pull.layers import Crew, Job
-from kit_initializer.pull.resolve import Contents, Resolved, contents, resolve
+from kit_initializer.pull import native
+from kit_initializer.pull.arrival import Arrival, Pair
+from kit_initializer.pull.resolve import Resolved, resolve
 from kit_initializer.registry import Registry
-from kit_initializer.report import Outcome, Progress
+from kit_initializer.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kit_initializer.reference import Reference
     from kit_initializer.report import Reporter
     from kit_initializer.settings import Settings
-
-KITFILE = "Kitfile"
-
-
-class Pair(NamedTuple):
-    """A kit and the folder it goes to, as they were asked for."""
-
-    reference: Reference
-    folder: str
 
 
 class _Place:
@@ -41,16 +32,6 @@ class _Place:
         self.pairs: list[Pair] = []
         self.resolved: list[Resolved | None] = []
         self.staging: Staging | None = None
-
-
-class _Arrival(NamedTuple):
-    """A kit whose files are being staged."""
-
-    pair: Pair
-    resolved: Resolved
-    staging: Staging
-    handle: int
-    tree: Tree
 
 
 def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[Outcome]:
@@ -140,44 +121,22 @@ def selection(settings: Settings) -> str:
 
 def _bring(
     places: Sequence[_Place], registry: Registry, settings: Settings, reporter: Reporter
-) -> list[_Arrival]:
-    """Stage the kits of these places: resolved, checked for room, downloaded, verified."""
-    waiting: list[tuple[Pair, Resolved, Contents | None, _Place]] = []
-    native = settings.engine == "native"
+) -> list[Arrival]:
+    """Stage the kits of these places, each with its own folder, and let the engine fill them."""
+    arrivals = []
     for place in places:
         for pair, known in zip(place.pairs, place.resolved, strict=True):
             resolved = known or resolve(registry, pair.reference)
-            waiting.append(
-                (pair, resolved, contents(registry, resolved, settings) if native else None, place)
-            )
-    for place in places:
-        needed = sum(
-            part.layer.size
-            for _, _, what, at in waiting
-            if what is not None and at is place
-            for part in what.parts
-        )
-        place.destination.room(needed)
-    arrivals, jobs = [], []
-    for pair, resolved, what, place in waiting:
-        if place.staging is None:
-            place.staging = place.destination.staging()
-        handle = _new_tree(place.staging)
-        tree = Tree(handle, Limits(), keep=_keep(settings))
-        arrivals.append(_Arrival(pair, resolved, place.staging, handle, tree))
-        if what is not None:
-            jobs += [Job(part, tree, pair.folder) for part in what.parts]
-    if native:
-        progress = Progress(reporter, sum(job.part.layer.size for job in jobs))
-        Crew(jobs, registry, progress).run()
-        for arrival, (_, _, what, _) in zip(arrivals, waiting, strict=True):
-            if what is not None and what.kitfile is not None:
-                _write_kitfile(arrival, what.kitfile)
-    else:
-        from kit_initializer.pull.kit import unpack_with_kit  # noqa: PLC0415 - the other engine's subprocess
+            if place.staging is None:
+                place.staging = place.destination.staging()
+            tree = Tree(_new_tree(place.staging), Limits(), keep=_keep(settings))
+            arrivals.append(Arrival(pair, resolved, place.staging, tree))
+    if settings.engine == "kit":
+        from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
 
-        for arrival in arrivals:
-            unpack_with_kit(arrival.resolved, arrival.staging, arrival.tree, settings, reporter)
+        kit.fill(arrivals, settings, reporter)
+    else:
+        native.fill(arrivals, registry, reporter)
     for arrival in arrivals:
         if not arrival.tree.files:
             raise EmptyError(
@@ -192,19 +151,6 @@ def _new_tree(staging: Staging) -> int:
         return staging.tree()
     except OSError as error:
         raise explain(error, staging.destination.path) from error
-
-
-def _write_kitfile(arrival: _Arrival, content: bytes) -> None:
-    try:
-        with arrival.tree.writer("", str(arrival.pair.reference)) as writer:
-            writer.file(KITFILE, [memoryview(content)])
-    except OSError as error:
-        raise explain(error, arrival.pair.folder) from error
-    except UnsafeContentError as error:
-        raise UnsafeContentError(
-            f"{arrival.pair.reference} holds a file named {KITFILE}, where its own goes",
-            hint="rename the file",
-        ) from error
 
 
 def _keep(settings: Settings) -> Callable[[str], bool] | None:
@@ -228,10 +174,10 @@ def _collisions(settings: Settings) -> Collisions:
     return Collisions.KEEP if settings.ignore_existing else Collisions.REFUSE
 
 
-def _delivery(arrival: _Arrival, settings: Settings) -> Delivery:
+def _delivery(arrival: Arrival, settings: Settings) -> Delivery:
     files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(arrival.tree.files))
     kit = Kit(str(arrival.pair.reference), arrival.resolved.digest, selection(settings), files)
-    return Delivery(arrival.staging, arrival.handle, kit)
+    return Delivery(arrival.staging, arrival.tree.root, kit)
 
 
 def _unchanged(place: _Place, pair: Pair, settings: Settings, began: float) -> Outcome:

@@ -6,6 +6,7 @@ is copied once and it is known exactly how many came before a connection broke.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -135,10 +136,8 @@ class Transport:
         """Break every connection, so that no thread waits for one any longer."""
         with self._lock:
             for connected in self._live.values():
-                try:
+                with contextlib.suppress(OSError):  # it was closed a moment ago
                     connected.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # it was closed a moment ago
 
     def request(self, url: str, headers: Mapping[str, str], *, body: bytes | None = None) -> Response:
         """Send one request (POST with a body, else GET) and return the answer, whatever its status.
@@ -263,44 +262,42 @@ class Transport:
         """Return what `error` means: a TransientError, or an InitializerError for what will not heal."""
         if self._stop.is_set():
             return StoppedError("stopped")
-        where = f"{doing}: {origin}"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return TLSError(
-                f"the certificate of {origin} is not trusted: {error.verify_message}",
-                hint="give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle",
-            )
+        if isinstance(error, InitializerError):
+            return error
         if isinstance(error, ssl.SSLError) and not isinstance(
             error, ssl.SSLEOFError | ssl.SSLZeroReturnError
         ):
-            reason = (error.reason or str(error)).replace("_", " ").lower()
-            hint = (
-                "for a registry without TLS set KIT_UNPACK_FLAGS=--plain-http"
-                if "version number" in reason or "http request" in reason or "record layer" in reason
-                else ""
-            )
-            return TLSError(f"no TLS with {origin}: {reason}", hint=hint)
-        if isinstance(error, TimeoutError):
-            return unreachable(where, "timed out")
-        if isinstance(error, socket.gaierror):
-            if error.errno == socket.EAI_AGAIN:
-                return unreachable(where, "its name cannot be resolved at the moment")
+            return _untrusted(origin, error)
+        where = f"{doing}: {origin}"
+        if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
             return UnreachableError(f"{where}: there is no such host", hint="check the registry's name")
-        if isinstance(error, http.client.BadStatusLine) and not isinstance(
-            error, http.client.RemoteDisconnected
-        ):
-            return unreachable(
-                where,
+        hint = ""
+        if isinstance(error, TimeoutError):
+            reason = "timed out"
+        elif isinstance(error, http.client.RemoteDisconnected):
+            reason = "the connection was closed"
+        elif isinstance(error, http.client.BadStatusLine):
+            reason, hint = (
                 "the answer is not HTTP",
-                hint="does the registry speak TLS? Then leave --plain-http out",
+                "does the registry speak TLS? Then leave --plain-http out",
             )
-        if isinstance(error, InitializerError):
-            return error
-        text = (
-            error.strerror
-            if isinstance(error, OSError) and error.strerror
-            else str(error) or type(error).__name__
+        else:
+            reason = (
+                (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+            )
+        return unreachable(where, reason, hint=hint)
+
+
+def _untrusted(origin: Origin, error: ssl.SSLError) -> TLSError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSError(
+            f"the certificate of {origin} is not trusted: {error.verify_message}",
+            hint="give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle",
         )
-        return unreachable(where, text)
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    plain = any(words in reason for words in ("version number", "http request", "record layer"))
+    hint = "for a registry without TLS set KIT_UNPACK_FLAGS=--plain-http" if plain else ""
+    return TLSError(f"no TLS with {origin}: {reason}", hint=hint)
 
 
 def _context(settings: Settings) -> ssl.SSLContext:

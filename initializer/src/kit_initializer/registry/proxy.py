@@ -1,12 +1,17 @@
-"""Which proxy a request goes through: `--proxy`, else the environment, by the rules that Kit (Go's net/http) follows."""
+"""Which proxy a request goes through: `--proxy`, else the environment, by the rules of Go's net/http as in Kit."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    _Address = IPv4Address | IPv6Address
 
 
 class Proxy(NamedTuple):
@@ -48,28 +53,23 @@ def bypassed(host: str, port: int, no_proxy: str) -> bool:
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    for written in no_proxy.lower().split(","):
-        entry = written.strip()
-        if entry == "*":
-            return True
-        if not entry:
-            continue
-        if "/" in entry:
-            if address is not None and _within(host, entry):
-                return True
-            continue
-        name, entry_port = _split_port(entry)
-        if entry_port and entry_port != str(port):
-            continue
-        if address is not None:
-            if _address(name.strip("[]")) == address:
-                return True
-        elif name.startswith("*."):
-            if host.endswith(name[1:]):
-                return True
-        elif host.endswith("." + name.lstrip(".")) or host == name:
-            return True
-    return False
+    entries = (entry.strip() for entry in no_proxy.lower().split(","))
+    return any(_exempts(entry, host, address, port) for entry in entries if entry)
+
+
+def _exempts(entry: str, host: str, address: _Address | None, port: int) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return address is not None and _within(address, entry)
+    name, entry_port = _split_port(entry)
+    if entry_port and entry_port != str(port):
+        return False
+    if address is not None:
+        return _address(name.strip("[]")) == address
+    if name.startswith(("*.", ".")):
+        return host.endswith(name.lstrip("*"))
+    return host == name or host.endswith("." + name)
 
 
 def _split_port(entry: str) -> tuple[str, str]:
@@ -79,7 +79,7 @@ def _split_port(entry: str) -> tuple[str, str]:
     return entry, ""
 
 
-def _address(text: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - ipaddress is imported only when a proxy is set
+def _address(text: str) -> _Address | None:
     from ipaddress import ip_address  # noqa: PLC0415
 
     try:
@@ -88,10 +88,10 @@ def _address(text: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - ipaddr
         return None
 
 
-def _within(host: str, block: str) -> bool:
-    from ipaddress import ip_address, ip_network  # noqa: PLC0415
+def _within(address: _Address, block: str) -> bool:
+    from ipaddress import ip_network  # noqa: PLC0415
 
     try:
-        return ip_address(host) in ip_network(block, strict=False)
+        return address in ip_network(block, strict=False)
     except ValueError:
         return False
