@@ -112,7 +112,7 @@ def mlserver(session: nox.Session) -> None:
 def quickstart(session: nox.Session) -> None:
     """Pack, push, initialize, serve and predict, in processes alone: no Docker, no Kit, no cluster."""
     install(session, "quickstart", *DISTRIBUTIONS)
-    server = Path(session.virtualenv.location).with_name("mlserver") / "bin" / "mlserver"
+    server = Path(session.virtualenv.location).with_name("mlserver") / "bin" / "python"
     session.run("python", "-m", "e2e.quickstart", "--mlserver", str(server), *session.posargs)
 
 
