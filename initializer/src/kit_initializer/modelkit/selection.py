@@ -52,7 +52,8 @@ def _parse(text: str) -> Filter:
     types, colon, names = text.partition(":")
     if ":" in names:
         raise UsageError(
-            f"the filter {text!r} holds more than one ':'", hint="write --filter=type1,type2[:name1,name2]"
+            f"the filter {text[:80]!r} holds more than one ':'",
+            hint="write --filter=type1,type2[:name1,name2]",
         )
     kinds: list[str] = []
     for name in types.split(","):
@@ -71,7 +72,7 @@ def _unknown(name: str) -> UsageError:
         if near
         else f"the types are {', '.join(TYPES)}, joined by ',' without spaces"
     )
-    return UsageError(f"{name!r} is not a type that a filter can name", hint=hint)
+    return UsageError(f"{name[:80]!r} is not a type that a filter can name", hint=hint)
 
 
 def _matches(each: Filter, kind: str, names: tuple[str, ...]) -> bool:

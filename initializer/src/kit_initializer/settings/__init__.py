@@ -67,9 +67,10 @@ def read(environ: Mapping[str, str]) -> Settings:
     text = environ.get("KIT_UNPACK_FLAGS", "")
     words = flags.split(text) if text.strip() else ()
     given = flags.read(words, native=engine == "native") if words else {}
-    _check_login(environ)
+    login(environ)
     client_cert, client_key = _client(environ, given)
-    ca_files, warnings = _authorities(environ, given)
+    filters, ambiguous = _filters(given)
+    ca_files, unusable = _authorities(environ, given)
     return Settings(
         engine=engine,
         plain_http=_switch(given, "plain-http"),
@@ -89,7 +90,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         stall_timeout=_seconds(environ, "KIT_STALL_TIMEOUT"),
         progress_timeout=_seconds(environ, "KIT_PROGRESS_TIMEOUT"),
         total_timeout=_seconds(environ, "KIT_TOTAL_TIMEOUT", none=True),
-        filters=_filters(given),
+        filters=filters,
         labels=_labels(given),
         overwrite=_switch(given, "overwrite"),
         ignore_existing=_switch(given, "ignore-existing"),
@@ -100,7 +101,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         progress=_progress(given),
         termination_log=_value(environ, "KIT_TERMINATION_LOG"),
         kit_flags=words,
-        warnings=warnings,
+        warnings=(*ambiguous, *unusable),
         environ=environ,
     )
 
@@ -127,14 +128,14 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise UsageError(f"{name} is {value!r}", hint=f"write one of {', '.join(choices)}")
+        raise UsageError(f"{name} is {value[:80]!r}", hint=f"write one of {', '.join(choices)}")
     return value
 
 
 def _count(name: str, text: str, least: int, most: int) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
         return int(text)
-    raise UsageError(f"{name} is {text!r}", hint=f"write a whole number from {least} to {most}")
+    raise UsageError(f"{name} is {text[:80]!r}", hint=f"write a whole number from {least} to {most}")
 
 
 def _concurrency(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> int:
@@ -152,16 +153,23 @@ def _seconds(environ: Mapping[str, str], name: str, *, none: bool = False) -> fl
     if 0 < seconds <= 604_800 or (none and seconds == 0):
         return seconds
     least = "0 for no limit, or more" if none else "more than 0"
-    raise UsageError(f"{name} is {text!r}", hint=f"write seconds as a number, {least} and at most 604800")
+    raise UsageError(
+        f"{name} is {text[:80]!r}", hint=f"write seconds as a number, {least} and at most 604800"
+    )
 
 
-def _check_login(environ: Mapping[str, str]) -> None:
-    user, password = environ.get("KIT_USER", ""), environ.get("KIT_PASSWORD", "")
+def login(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return KIT_USER and KIT_PASSWORD, both "" for neither. Raises UsageError for one without the other.
+
+    The newline that `echo` leaves at the end of a secret belongs to neither; Kit trims it as well.
+    """
+    user, password = (environ.get(name, "").rstrip("\r\n") for name in ("KIT_USER", "KIT_PASSWORD"))
     if bool(user) != bool(password):
         there, missing = ("KIT_USER", "KIT_PASSWORD") if user else ("KIT_PASSWORD", "KIT_USER")
         raise UsageError(
             f"{there} is set but {missing} is not", hint="set both, or neither for anonymous access"
         )
+    return user, password
 
 
 def _client(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
@@ -189,11 +197,10 @@ def _authorities(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the files to trust and the warnings: KServe's bundle may be missing."""
     files = given.get("tls-cert", ())
-    bundle = environ.get("AWS_CA_BUNDLE", "")
-    if not bundle and (environ.get("CA_BUNDLE_CONFIGMAP_NAME") or environ.get("AWS_CA_BUNDLE_CONFIGMAP")):
-        bundle = os.path.join(_value(environ, "CA_BUNDLE_VOLUME_MOUNT_POINT"), "cabundle.crt")
-    if not bundle:
+    if not (environ.get("CA_BUNDLE_CONFIGMAP_NAME") or environ.get("AWS_CA_BUNDLE_CONFIGMAP")):
         return files, ()
+    mounted = os.path.join(_value(environ, "CA_BUNDLE_VOLUME_MOUNT_POINT"), "cabundle.crt")
+    bundle = environ.get("AWS_CA_BUNDLE") or mounted
     problem = _problem(bundle)
     if problem:
         return files, (f"the CA bundle {bundle} is not used: {problem}",)
@@ -212,14 +219,20 @@ def _problem(bundle: str) -> str:
     return ""
 
 
-def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the filters and the warnings: Kits disagree on --model beside --filter, we follow the newest."""
+    filters = given.get("filter", ())
+    warnings: tuple[str, ...] = ()
     selectors = [name for name in _SELECTORS if _switch(given, name)]
-    filters = (",".join(selectors),) if selectors else given.get("filter", ())
+    if selectors:
+        if filters:
+            warnings = (f"--{selectors[0]} makes --filter={filters[0]} void; give one of them",)
+        filters = (",".join(selectors),)
     if filters:
         from kit_initializer.modelkit import selection  # noqa: PLC0415 - only runs with filters pay for it
 
         selection.parse(filters)
-    return filters
+    return filters, warnings
 
 
 def _labels(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
@@ -227,7 +240,7 @@ def _labels(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, str], ...]
     for text in given.get("label", ()):
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f"--label is {text!r}", hint="write --label key=value")
+            raise UsageError(f"--label is {text[:80]!r}", hint="write --label key=value")
         labels.append((key, value))
     return tuple(labels)
 
@@ -252,7 +265,8 @@ def _log_level(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]])
     flag = _last(given, "log-level")
     if flag:
         level = _one_of("--log-level", flag, ("trace", *_LEVELS)).replace("trace", "debug")
-    return "debug" if "verbose" in given else level
+    times = sum(_count("--verbose", text or "1", 0, 99) for text in given.get("verbose", ()))
+    return "debug" if times else level
 
 
 def _progress(given: Mapping[str, tuple[str, ...]]) -> bool:

@@ -108,7 +108,8 @@ def read(words: tuple[str, ...], *, native: bool) -> dict[str, tuple[str, ...]]:
             _short(word, rest, found, native=native)
         elif native:
             raise UsageError(
-                f"KIT_UNPACK_FLAGS holds {word!r}, which is no flag", hint="the kit is named by storageUri"
+                f"KIT_UNPACK_FLAGS holds {word[:80]!r}, which is no flag",
+                hint="the kit is named by storageUri",
             )
     return found
 
@@ -120,7 +121,7 @@ def truth(name: str, value: str) -> bool:
     if value in _FALSE:
         return False
     raise UsageError(
-        f"--{name} is a switch and cannot be {value!r}", hint=f"write --{name}=true or --{name}=false"
+        f"--{name} is a switch and cannot be {value[:80]!r}", hint=f"write --{name}=true or --{name}=false"
     )
 
 
@@ -129,7 +130,7 @@ def _long(word: str, rest: list[str], found: dict[str, tuple[str, ...]], *, nati
     flag = next((flag for flag in FLAGS if flag.name == name), None)
     if flag is None:
         if native:
-            raise _unknown(f"--{name}")
+            raise _unknown(f"--{name[:80]}")
         return
     _check(flag, native=native)
     if not equals:

@@ -26,8 +26,8 @@ VARIABLES: tuple[Variable, ...] = (
         "Flags of `kit unpack`, split as a shell splits words; see the table of flags.",
         IMAGE,
     ),
-    Variable("KIT_USER", "", "User at the registry; needs `KIT_PASSWORD`.", IMAGE),
-    Variable("KIT_PASSWORD", "", "Password or token at the registry; needs `KIT_USER`.", IMAGE),
+    Variable("KIT_USER", "", "User at the registry; without `KIT_PASSWORD` a usage error.", IMAGE),
+    Variable("KIT_PASSWORD", "", "Password or token of `KIT_USER`; without it a usage error.", IMAGE),
     Variable(
         "DOCKER_CONFIG",
         "`~/.docker`",
@@ -89,7 +89,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "AWS_CA_BUNDLE",
         "",
-        "File with a bundle of authorities that takes the place of KServe's mounted one.",
+        "File that takes the place of `cabundle.crt` in that folder; botocore trusts it as well.",
         KSERVE,
     ),
     Variable(

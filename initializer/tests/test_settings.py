@@ -1,0 +1,423 @@
+"""The environment is read once, and what cannot be acted on is refused with a hint."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit_initializer.errors import UsageError
+from kit_initializer.settings import Settings, login, read
+from kit_initializer.settings.flags import FLAGS, split
+from kit_initializer.settings.variables import DEFAULTS, VARIABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def flagged(text: str, **environ: str) -> Settings:
+    return read({"KIT_UNPACK_FLAGS": text, **environ})
+
+
+def test_defaults() -> None:
+    settings = read({})
+    assert settings == Settings(
+        engine="native",
+        plain_http=False,
+        tls_verify=True,
+        ca_files=(),
+        ca_pem="",
+        client_cert="",
+        client_key="",
+        proxy="",
+        http_proxy="",
+        https_proxy="",
+        no_proxy="",
+        concurrency=8,
+        retries=5,
+        connect_timeout=10.0,
+        first_byte_timeout=30.0,
+        stall_timeout=30.0,
+        progress_timeout=60.0,
+        total_timeout=0.0,
+        filters=(),
+        labels=(),
+        overwrite=False,
+        ignore_existing=False,
+        allow_patterns=(),
+        ignore_patterns=(),
+        log_format="text",
+        log_level="info",
+        progress=True,
+        termination_log="/dev/termination-log",
+        kit_flags=(),
+        warnings=(),
+        environ={},
+    )
+
+
+def test_every_variable_has_one_row() -> None:
+    names = [variable.name for variable in VARIABLES]
+    assert len(names) == len(set(names)) == len(DEFAULTS)
+    assert all(variable.meaning.endswith(".") for variable in VARIABLES)
+
+
+def test_nothing_of_the_environment_is_printed() -> None:
+    settings = read({"KIT_USER": "ada", "KIT_PASSWORD": "s3cret", "HTTPS_PROXY": "http://u:s3cret@p"})
+    assert "s3cret" not in f"{settings!r} {settings}"
+
+
+def test_what_a_service_named_kit_injects_is_ignored() -> None:
+    linked = {
+        "KIT_PORT": "tcp://10.0.0.1:80",
+        "KIT_SERVICE_HOST": "10.0.0.1",
+        "KIT_SERVICE_PORT": "80",
+        "KIT_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "KIT_SURPRISE": "1",
+        "HF_HUB_ENABLE_HF_TRANSFER": "1",
+    }
+    assert read(linked)._replace(environ={}) == read({})
+
+
+def test_empty_is_not_given() -> None:
+    empty = dict.fromkeys(DEFAULTS, "")
+    assert read(empty)._replace(environ={}) == read({})
+    blank = dict.fromkeys(DEFAULTS, " ") | {"KIT_USER": "", "KIT_PASSWORD": ""}
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "KITOPS_CLIENT_CERT", "KITOPS_CLIENT_KEY"):
+        del blank[name]
+    assert read(blank)._replace(environ={}, warnings=()) == read({})
+
+
+def test_values() -> None:
+    settings = read(
+        {
+            "KIT_ENGINE": "kit",
+            "KIT_CONCURRENCY": "64",
+            "KIT_RETRIES": "0",
+            "KIT_CONNECT_TIMEOUT": "0.5",
+            "KIT_FIRST_BYTE_TIMEOUT": "1",
+            "KIT_STALL_TIMEOUT": "2",
+            "KIT_PROGRESS_TIMEOUT": "3",
+            "KIT_TOTAL_TIMEOUT": "4e2",
+            "KIT_LOG_FORMAT": "json",
+            "KIT_LOG_LEVEL": "warn",
+            "KIT_TERMINATION_LOG": "/tmp/t",
+            "KITOPS_CLIENT_CERT": "/c",
+            "KITOPS_CLIENT_KEY": "/k",
+            "http_proxy": "http://low",
+            "HTTPS_PROXY": "http://up",
+            "https_proxy": "http://low",
+            "NO_PROXY": "a,b",
+        }
+    )
+    assert settings.engine == "kit"
+    assert (settings.concurrency, settings.retries) == (64, 0)
+    assert (settings.connect_timeout, settings.first_byte_timeout) == (0.5, 1.0)
+    assert (settings.stall_timeout, settings.progress_timeout, settings.total_timeout) == (2.0, 3.0, 400.0)
+    assert (settings.log_format, settings.log_level, settings.termination_log) == ("json", "warn", "/tmp/t")
+    assert (settings.client_cert, settings.client_key) == ("/c", "/k")
+    assert (settings.http_proxy, settings.https_proxy, settings.no_proxy) == (
+        "http://low",
+        "http://up",
+        "a,b",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("KIT_ENGINE", "Kit", "native, kit"),
+        ("KIT_CONCURRENCY", "0", "from 1 to 64"),
+        ("KIT_CONCURRENCY", "65", "from 1 to 64"),
+        ("KIT_CONCURRENCY", "four", "from 1 to 64"),
+        ("KIT_CONCURRENCY", "٤", "from 1 to 64"),
+        ("KIT_CONCURRENCY", "9" * 5000, "from 1 to 64"),
+        ("KIT_RETRIES", "-1", "from 0 to 100"),
+        ("KIT_RETRIES", "1.5", "from 0 to 100"),
+        ("KIT_CONNECT_TIMEOUT", "0", "more than 0"),
+        ("KIT_STALL_TIMEOUT", "-1", "more than 0"),
+        ("KIT_STALL_TIMEOUT", "30s", "seconds as a number"),
+        ("KIT_STALL_TIMEOUT", "nan", "more than 0"),
+        ("KIT_STALL_TIMEOUT", "inf", "604800"),
+        ("KIT_TOTAL_TIMEOUT", "-1", "0 for no limit"),
+        ("KIT_TOTAL_TIMEOUT", "604801", "604800"),
+        ("KIT_LOG_FORMAT", "xml", "text, json"),
+        ("KIT_LOG_LEVEL", "loud", "debug, info, warn, error"),
+        ("KIT_CA_CERT", "/etc/ssl/ca.pem", "not the name of a file"),
+        ("KITOPS_CLIENT_CERT", "/c", "--cert and --key"),
+        ("KITOPS_CLIENT_KEY", "/k", "--cert and --key"),
+    ],
+)
+def test_values_that_cannot_be_acted_on(name: str, value: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read({name: value})
+    assert hint in caught.value.hint
+    assert len(caught.value.line()) < 300
+
+
+@given(st.text(max_size=12))
+def test_any_number_is_read_or_refused(text: str) -> None:
+    try:
+        settings = read({"KIT_CONCURRENCY": text, "KIT_TOTAL_TIMEOUT": text})
+    except UsageError:
+        return
+    assert 1 <= settings.concurrency <= 64
+    assert math.isfinite(settings.total_timeout)
+
+
+class TestLogin:
+    @pytest.mark.parametrize(
+        ("environ", "expected"),
+        [
+            ({}, ("", "")),
+            ({"KIT_USER": "", "KIT_PASSWORD": ""}, ("", "")),
+            ({"KIT_USER": "ada", "KIT_PASSWORD": "pw"}, ("ada", "pw")),
+            ({"KIT_USER": "ada\n", "KIT_PASSWORD": " -n pw \r\n"}, ("ada", " -n pw ")),
+        ],
+    )
+    def test_both_or_neither(self, environ: dict[str, str], expected: tuple[str, str]) -> None:
+        assert login(environ) == expected
+        assert read(environ).environ == environ
+
+    @pytest.mark.parametrize(
+        ("environ", "message"),
+        [
+            ({"KIT_USER": "ada"}, "KIT_USER is set but KIT_PASSWORD is not"),
+            ({"KIT_USER": "ada", "KIT_PASSWORD": "\n"}, "KIT_USER is set but KIT_PASSWORD is not"),
+            ({"KIT_PASSWORD": "s3cret"}, "KIT_PASSWORD is set but KIT_USER is not"),
+        ],
+    )
+    def test_half_of_one_is_refused(self, environ: dict[str, str], message: str) -> None:
+        with pytest.raises(UsageError, match=message) as caught:
+            read(environ)
+        assert "s3cret" not in caught.value.line()
+
+
+class TestFlags:
+    def test_as_in_the_field(self) -> None:
+        settings = flagged("-v --plain-http --filter=model --filter 'docs:READ ME.md'\n-o\n")
+        assert settings.plain_http
+        assert settings.overwrite
+        assert settings.log_level == "debug"
+        assert settings.filters == ("model", "docs:READ ME.md")
+        assert settings.kit_flags == (
+            "-v",
+            "--plain-http",
+            "--filter=model",
+            "--filter",
+            "docs:READ ME.md",
+            "-o",
+        )
+
+    @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+    def test_nothing(self, text: str) -> None:
+        assert flagged(text)._replace(environ={}) == read({})
+
+    @pytest.mark.parametrize(
+        ("text", "field", "value"),
+        [
+            ("-o", "overwrite", True),
+            ("--overwrite", "overwrite", True),
+            ("--overwrite=T", "overwrite", True),
+            ("-o=1", "overwrite", True),
+            ("-o --overwrite=false", "overwrite", False),
+            ("-i", "ignore_existing", True),
+            ("--ignore-existing=FALSE", "ignore_existing", False),
+            ("--plain-http=true", "plain_http", True),
+            ("--tls-verify=false", "tls_verify", False),
+            ("--tls-verify=0", "tls_verify", False),
+            ("--tls-verify", "tls_verify", True),
+            ("--tls-cert /a --tls-cert=/b", "ca_files", ("/a", "/b")),
+            ("--proxy http://p:1", "proxy", "http://p:1"),
+            ("--proxy= ", "proxy", ""),
+            ("--concurrency 3", "concurrency", 3),
+            ("--concurrency=1000", "concurrency", 64),
+            ("-l a=b --label c=d=e -lf=", "labels", (("a", "b"), ("c", "d=e"), ("f", ""))),
+            ("-f model -fcode --filter=docs -f=datasets", "filters", ("model", "code", "docs", "datasets")),
+            ("--model", "filters", ("model",)),
+            ("--docs --kitfile --model --code --datasets", "filters", ("kitfile,model,code,datasets,docs",)),
+            ("--model --model=false", "filters", ()),
+            ("--model=false -f code", "filters", ("code",)),
+            ("--log-level warn", "log_level", "warn"),
+            ("--log-level=trace", "log_level", "debug"),
+            ("--log-level=error -v", "log_level", "debug"),
+            ("-vvv", "log_level", "debug"),
+            ("--verbose", "log_level", "debug"),
+            ("--verbose=2", "log_level", "debug"),
+            ("--verbose=0", "log_level", "info"),
+            ("-v=0", "log_level", "info"),
+            ("--progress=none", "progress", False),
+            ("--progress fancy", "progress", True),
+            ("-oiv", "ignore_existing", True),
+            ("-voffilter=x", None, "'filter=x' is not a type"),
+        ],
+    )
+    def test_each(self, text: str, field: str | None, value: object) -> None:
+        if field is None:
+            with pytest.raises(UsageError, match=str(value)):
+                flagged(text)
+            return
+        assert getattr(flagged(text), field) == value
+
+    @pytest.mark.parametrize(
+        ("text", "message", "hint"),
+        [
+            ("--plain-htpp", "--plain-htpp", "did you mean --plain-http?"),
+            ("--tls-certs=x", "--tls-certs", "did you mean --tls-cert?"),
+            ("--nothing-like-it", "--nothing-like-it", "those of kit unpack"),
+            ("--foo bar --baz qux", "--foo", "those of kit unpack"),
+            ("-x", "-x", ""),
+            ("-vx", "-x", ""),
+            ("-d /tmp", "--dir cannot be given", "leave it out"),
+            ("-d/tmp", "--dir cannot be given", "leave it out"),
+            ("--dir=/tmp", "--dir cannot be given", "leave it out"),
+            ("--include-remote", "only the Kit CLI", "KIT_ENGINE=kit"),
+            ("--as-skill", "only the Kit CLI", "KIT_ENGINE=kit"),
+            ("--as-skill=auto", "only the Kit CLI", "KIT_ENGINE=kit"),
+            ("--config /x", "only the Kit CLI", "KIT_ENGINE=kit"),
+            ("--overwrite=yes", "switch", "--overwrite=true"),
+            ("--overwrite yes", "'yes', which is no flag", "storageUri"),
+            ("r.example/iris:v1", "which is no flag", "storageUri"),
+            ("-", "which is no flag", ""),
+            ("-o -- x", "which is no flag", ""),
+            ("--proxy", "--proxy in KIT_UNPACK_FLAGS has no value", "--proxy=VALUE"),
+            ("-f", "--filter in KIT_UNPACK_FLAGS has no value", "--filter=VALUE"),
+            ("--filter=modle", "'modle' is not a type", "did you mean model?"),
+            ("--filter model:a:b", "more than one ':'", ""),
+            ("-l key", "--label is 'key'", "key=value"),
+            ("-l =v", "--label is '=v'", "key=value"),
+            ("--concurrency=0", "--concurrency is '0'", ""),
+            ("--concurrency=many", "--concurrency is 'many'", ""),
+            ("--progress=bar", "--progress is 'bar'", "none, plain, fancy"),
+            ("--log-level=loud", "--log-level is 'loud'", "trace, debug"),
+            ("--verbose=loud", "--verbose is 'loud'", ""),
+            ("--cert /c", "needs its key", "--cert and --key"),
+            ("--key /k", "needs its key", "--cert and --key"),
+            ("--filter 'open", "cannot be split", "close the quote"),
+            ("trailing\\", "cannot be split", ""),
+        ],
+    )
+    def test_refused(self, text: str, message: str, hint: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            flagged(text)
+        assert message in str(caught.value)
+        assert hint in caught.value.hint
+
+    def test_what_only_kit_can_do_is_left_to_kit(self) -> None:
+        text = (
+            "--include-remote --as-skill=auto --config /x --tls-verify=false --brand-new -Z --label a=b extra"
+        )
+        settings = flagged(text, KIT_ENGINE="kit")
+        assert settings.kit_flags == tuple(text.split())
+        assert not settings.tls_verify
+        assert settings.labels == (("a", "b"),)
+        with pytest.raises(UsageError, match="--dir"):
+            flagged("--dir /x", KIT_ENGINE="kit")
+
+    def test_old_flags_beside_filters(self) -> None:
+        settings = flagged("--filter=docs --model")
+        assert settings.filters == ("model",)
+        assert settings.warnings == ("--model makes --filter=docs void; give one of them",)
+
+    def test_the_environment_wins_for_client_certificates(self) -> None:
+        settings = flagged("--cert /c --key /k", KITOPS_CLIENT_CERT="/env")
+        assert (settings.client_cert, settings.client_key) == ("/env", "/k")
+
+    def test_flags_win_over_our_own_variables(self) -> None:
+        settings = flagged("--concurrency 2 --log-level error", KIT_CONCURRENCY="4", KIT_LOG_LEVEL="debug")
+        assert (settings.concurrency, settings.log_level) == (2, "error")
+
+    def test_the_table_is_sound(self) -> None:
+        assert len({flag.name for flag in FLAGS}) == len(FLAGS)
+        shorts = [flag.short for flag in FLAGS if flag.short]
+        assert len(set(shorts)) == len(shorts)
+        assert {flag.kind for flag in FLAGS} == {"switch", "text", "list", "count", "optional"}
+
+    @given(st.lists(st.text(max_size=8), max_size=5))
+    def test_words_are_split_as_a_shell_does(self, words: list[str]) -> None:
+        assert list(split(shlex.join(words))) == words
+        assert list(split("\n".join(shlex.quote(word) for word in words))) == words
+
+    @given(
+        st.lists(
+            st.sampled_from([f"--{flag.name}" for flag in FLAGS] + [f"-{flag.short}" for flag in FLAGS])
+            | st.text(alphabet="-=fvoild truefalse,:", max_size=10),
+            max_size=6,
+        ),
+        st.sampled_from(["native", "kit"]),
+    )
+    def test_any_words_are_read_or_refused(self, words: list[str], engine: str) -> None:
+        try:
+            settings = flagged(shlex.join(words), KIT_ENGINE=engine)
+        except UsageError as error:
+            line = error.line()
+        else:
+            line = repr(settings)
+            assert settings.kit_flags == tuple(words) or not "".join(words).strip()
+        assert line.isprintable()
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("", ()),
+            ('["*.bin", " *.json ", ""]', ("*.bin", "*.json")),
+            ("*.bin, *.json,,", ("*.bin", "*.json")),
+            ('"*.bin"', ("*.bin",)),
+            ("[]", ()),
+            ("[", ("[",)),
+            ("[" * 100_000, ("[" * 100_000,)),
+            ("*.safetensors", ("*.safetensors",)),
+        ],
+        ids=lambda value: str(value)[:30],
+    )
+    def test_lists(self, text: str, expected: tuple[str, ...]) -> None:
+        settings = read({"STORAGE_ALLOW_PATTERNS": text, "STORAGE_IGNORE_PATTERNS": text})
+        assert settings.allow_patterns == settings.ignore_patterns == expected
+
+
+class TestAuthorities:
+    @pytest.fixture
+    def bundle(self, tmp_path: Path) -> Path:
+        path = tmp_path / "cabundle.crt"
+        trustme.CA().cert_pem.write_to_path(path)
+        return path
+
+    @pytest.mark.parametrize("name", ["CA_BUNDLE_CONFIGMAP_NAME", "AWS_CA_BUNDLE_CONFIGMAP"])
+    def test_bundle_of_kserve(self, bundle: Path, name: str) -> None:
+        mounted = {name: "global-ca-bundle", "CA_BUNDLE_VOLUME_MOUNT_POINT": str(bundle.parent)}
+        settings = flagged("--tls-cert /flag", **mounted)
+        assert settings.ca_files == ("/flag", str(bundle))
+        assert settings.warnings == ()
+
+    def test_bundle_of_amazon(self, bundle: Path) -> None:
+        environ = {"CA_BUNDLE_CONFIGMAP_NAME": "x", "AWS_CA_BUNDLE": str(bundle)}
+        assert read(environ).ca_files == (str(bundle),)
+
+    def test_without_a_config_map_nothing_is_trusted(self, bundle: Path) -> None:
+        environ = {"CA_BUNDLE_VOLUME_MOUNT_POINT": str(bundle.parent), "AWS_CA_BUNDLE": str(bundle)}
+        assert read(environ).ca_files == ()
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [(None, "No such file"), ("not PEM", "no certificate"), ("", "no certificate")],
+    )
+    def test_a_bad_bundle_is_a_warning(self, tmp_path: Path, content: str | None, problem: str) -> None:
+        if content is not None:
+            (tmp_path / "cabundle.crt").write_text(content)
+        settings = read({"CA_BUNDLE_CONFIGMAP_NAME": "x", "CA_BUNDLE_VOLUME_MOUNT_POINT": str(tmp_path)})
+        assert settings.ca_files == ()
+        (warning,) = settings.warnings
+        assert "cabundle.crt is not used" in warning
+        assert problem in warning
+
+    def test_pem_of_a_secret(self) -> None:
+        pem = trustme.CA().cert_pem.bytes().decode()
+        assert read({"KIT_CA_CERT": pem}).ca_pem == pem
+        assert read({"KIT_CA_CERT": "\n"}).ca_pem == ""
