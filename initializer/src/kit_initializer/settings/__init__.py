@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.errors import UsageError
-from kit_initializer.settings import flags
 from kit_initializer.settings.variables import DEFAULTS
 
 if TYPE_CHECKING:
@@ -64,9 +63,7 @@ class Settings(NamedTuple):
 def read(environ: Mapping[str, str]) -> Settings:
     """Read the environment. Raises UsageError for a bad value; unknown names are ignored."""
     engine = _choice(environ, "KIT_ENGINE", _ENGINES)
-    text = environ.get("KIT_UNPACK_FLAGS", "")
-    words = flags.split(text) if text.strip() else ()
-    given = flags.read(words, native=engine == "native") if words else {}
+    words, given = _flags(environ.get("KIT_UNPACK_FLAGS", ""), native=engine == "native")
     login(environ)
     client_cert, client_key = _client(environ, given)
     filters, ambiguous = _filters(given)
@@ -104,6 +101,15 @@ def read(environ: Mapping[str, str]) -> Settings:
         warnings=(*ambiguous, *unusable),
         environ=environ,
     )
+
+
+def _flags(text: str, *, native: bool) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    if not text.strip():
+        return (), {}
+    from kit_initializer.settings import flags  # noqa: PLC0415 - only runs with flags pay for it
+
+    words = flags.split(text)
+    return words, flags.read(words, native=native)
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:

@@ -7,6 +7,7 @@ list is meant.
 
 from __future__ import annotations
 
+import shlex
 from typing import NamedTuple
 
 from kit_initializer.errors import UsageError
@@ -82,8 +83,6 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 def split(text: str) -> tuple[str, ...]:
     """Split KIT_UNPACK_FLAGS as a shell splits words, newlines included. Raises UsageError: an open quote."""
-    import shlex  # noqa: PLC0415 - only runs with flags pay for it
-
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
