@@ -85,7 +85,7 @@ def find(wanted: str = "", *, mirror: str = "", cache: Path | None = None) -> Pa
 
 
 def bring(version: str, *, mirror: str = "", cache: Path | None = None) -> Path:
-    """Return the binary of a released version, downloaded once and checked against the release's checksums."""
+    """Return the binary of a released version, downloaded once and checked against its checksum."""
     if platform.system() != "Linux" or platform.machine().lower() not in _MACHINES:
         raise KitNotFoundError(
             f"no release of Kit for {platform.system()} {platform.machine()}; give a path instead"
