@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Signalled(BaseException):
@@ -41,10 +42,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         _write(f"kit-initializer {__version__}")
         return 0
     os.umask(0)  # modes are set where files are made, and servers run as other users
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _on_signal)
     reporter = Reporter(_write)
     message_path = environ.get("KIT_TERMINATION_LOG") or DEFAULTS["KIT_TERMINATION_LOG"]
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        _stop(number, reporter, message_path, environ)
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
     try:
         chosen = settings.read(environ)
         reporter = Reporter(_write, level=chosen.log_level, json_lines=chosen.log_format == "json")
@@ -56,8 +61,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         _leave(message_path, success(outcomes), environ)
     except InitializerError as error:
         return _fail(error, reporter, message_path, environ)
-    except _Signalled as stopped:
-        _stop(stopped.number, reporter, message_path, environ)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         return _fail(_bug(error), reporter, message_path, environ)
     return 0
@@ -98,21 +101,17 @@ def _bug(error: Exception) -> InitializerError:
 
 
 def _stop(number: int, reporter: Reporter, path: str, environ: Mapping[str, str]) -> NoReturn:
-    """End at once: threads may be writing to staging, which the next run drops."""
+    """End at once, from within the handler: no thread is waited for, and the next run drops the staging."""
+    for other in _SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
     if "kit_initializer.engine_kit" in sys.modules:
         from kit_initializer import engine_kit  # noqa: PLC0415 - only where Kit is running
 
         engine_kit.terminate()
-    text = f"stopped by {signal.Signals(number).name}; nothing was published"
+    text = f"stopped by {signal.Signals(number).name} before everything was in place; the next run sees to it"
     reporter.info(text)
     _leave(path, text, environ)
     os._exit(128 + number)
-
-
-def _on_signal(number: int, _: FrameType | None) -> NoReturn:
-    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(other, signal.SIG_IGN)
-    raise _Signalled(number)
 
 
 def _leave(path: str, message: str, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kit_initializer.errors import InitializerError
 
@@ -46,12 +46,13 @@ class Reporter:
             return
         text = " ".join(message.split())
         if self._json:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self._write(
-                json.dumps({"time": stamp, "level": level, "message": text, **fields}, ensure_ascii=False)
-            )
+            self._write_json(level, text, fields)
         else:
             self._write(text if level == "info" else f"{level}: {text}")
+
+    def _write_json(self, level: str, text: str, fields: Mapping[str, object]) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._write(json.dumps({"time": stamp, "level": level, "message": text, **fields}, ensure_ascii=False))
 
     def info(self, message: str) -> None:
         """Say what happens."""
@@ -63,12 +64,10 @@ class Reporter:
 
     def failed(self, error: InitializerError) -> None:
         """Say why the run ends: the last line, as the termination message has it."""
-        fields = {"cause": error.slug, "exit_code": error.exit_code}
-        self._write(
-            json.dumps({"level": "error", "message": error.line(), **fields}, ensure_ascii=False)
-            if self._json
-            else error.line()
-        )
+        if self._json:
+            self._write_json("error", error.line(), {"cause": error.slug, "exit_code": error.exit_code})
+        else:
+            self._write(error.line())
 
     def done(self, outcome: Outcome) -> None:
         """Say what is in place."""
@@ -152,7 +151,7 @@ def _message(engine: str, kits: list[dict[str, object]], more: int) -> str:
 
 def leave_message(path: str, message: str, *, create: bool) -> None:
     """Write the termination message; a container without such a file is none, and is no failure."""
-    text = message.encode()[:MESSAGE_BYTES].decode(errors="ignore")
+    text = message.encode(errors="backslashreplace")[:MESSAGE_BYTES].decode(errors="ignore")
     flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
         with open(os.open(path, flags, 0o644), "w", encoding="utf-8") as file:

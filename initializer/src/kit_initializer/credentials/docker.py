@@ -1,8 +1,11 @@
 """Docker's config.json: logins in `auths`, identity tokens, `credHelpers` and `credsStore`.
 
-Sources: Docker's documentation of the file and of the protocol of its credential helpers. The file comes as
-KIT_DOCKER_CONFIG_JSON (the contents), from the folder DOCKER_CONFIG, or from ~/.docker, the first that is
-there.
+Sources: Docker's documentation of the file, and of the protocol of credential helpers. The file comes as
+KIT_DOCKER_CONFIG_JSON (its contents), then from the folder DOCKER_CONFIG, or ~/.docker without that. In a folder
+it may also be called `.dockerconfigjson`, as in a mounted secret of Kubernetes.
+
+Many a registry is open to everyone, so a file that cannot be read must not end the run where it says nothing of
+the registry: then it is a warning.
 """
 
 from __future__ import annotations
@@ -10,56 +13,139 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kit_initializer.credentials import Login, hosts
+from kit_initializer.credentials import Login, helpers, hosts
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from kit_initializer.settings import Settings
 
-
-def find(host: str, settings: Settings) -> Login | None:
-    """Return the login that a config.json has for the host. Raises UsageError for a broken file."""
-    text, where = _text(settings)
-    if not text.strip():
-        return None
-    config = _object(text, where)
-    entry = next((value for key, value in config.get("auths", {}).items() if hosts.same(key, host)), None)
-    return _login(entry, where) if entry else None
+_NAMES = ("config.json", ".dockerconfigjson")
+_SIZE_LIMIT = 1 << 20
+_HINT = "write it anew with docker login, or create the secret again"
 
 
-def _text(settings: Settings) -> tuple[str, str]:
+class _File(NamedTuple):
+    text: str
+    where: str
+
+
+def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+    """Return the login that a config.json has for the host. Raises UsageError when it has a broken one."""
+    for file in _files(settings, warn):
+        config = _config(file, host, warn)
+        found = login(config, host, file.where, settings, warn) if config else None
+        if found:
+            return found
+    return None
+
+
+def login(
+    config: dict[str, Any], host: str, where: str, settings: Settings, warn: Callable[[str], None]
+) -> Login | None:
+    """Return what a config has for the host: of its helper, of the store of all, or of its own entry.
+
+    `where` names the config. Raises UsageError when it speaks of this host and cannot be used.
+    """
+    entry = _entry(config.get("auths"), host, where)
+    helper = _helper(config.get("credHelpers"), host, where)
+    if helper:
+        found = helpers.ask(helper, _server(host), settings, f"credHelpers of {where}")
+        if found:
+            return found
+    store = config.get("credsStore")
+    if store and not helper:
+        try:
+            found = helpers.ask(store, _server(host), settings, f"credsStore of {where}")
+        except UsageError as error:
+            if entry is not None and not _is_filled(entry):
+                raise  # an empty entry says that the login is in the store
+            warn(f"{error.line()}; going on without it")
+            found = None
+        if found:
+            return found
+    return _login(entry, host, where) if entry else None
+
+
+def _files(settings: Settings, warn: Callable[[str], None]) -> Iterator[_File]:
     contents = settings.environ.get("KIT_DOCKER_CONFIG_JSON", "")
     if contents.strip():
-        return contents, "KIT_DOCKER_CONFIG_JSON"
+        yield _File(contents, "KIT_DOCKER_CONFIG_JSON")
     folder, home = settings.environ.get("DOCKER_CONFIG", ""), settings.environ.get("HOME", "")
-    path = os.path.join(folder or os.path.join(home, ".docker"), "config.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read(), path
-    except FileNotFoundError:
-        return "", path
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    if not folder and home:
+        folder = os.path.join(home, ".docker")
+    for name in _NAMES if folder else ():
+        path = os.path.join(folder, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                yield _File(file.read(_SIZE_LIMIT), path)
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            warn(f"{path} cannot be read: {reason}; going on without it")
+        return
 
 
-def _object(text: str, where: str) -> dict[str, Any]:
+def _config(file: _File, host: str, warn: Callable[[str], None]) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
+        value = json.loads(file.text)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
-        raise UsageError(f"{where} is not a config.json of Docker")
-    return value
+    if isinstance(value, dict):
+        return value
+    problem = f"{file.where} is not a config.json of Docker"
+    if hosts.normal(host) in file.text.lower():
+        raise UsageError(f"{problem}, and it speaks of {host}", hint=_HINT)
+    warn(f"{problem}; going on without it")
+    return None
 
 
-def _login(entry: dict[str, Any], where: str) -> Login | None:
-    token = entry.get("identitytoken") or ""
-    user, password = entry.get("username") or "", entry.get("password") or ""
-    if entry.get("auth"):
-        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    if not user and not token:
+def _entry(auths: object, host: str, where: str) -> dict[str, Any] | None:
+    """Return the entry of a host: one under its bare name before one under a URL or with a path."""
+    keys = [key for key in auths if hosts.same(key, host)] if isinstance(auths, dict) else []
+    if not keys or not isinstance(auths, dict):
         return None
-    return Login(user, Secret(password), Secret(token) if token else None, where)
+    entry = auths[min(keys, key=len)]
+    if isinstance(entry, dict):
+        return entry
+    raise UsageError(f"the entry of {host} in {where} is not an object", hint=_HINT)
+
+
+def _helper(found: object, host: str, where: str) -> str:
+    if not isinstance(found, dict):
+        return ""
+    name = next((name for key, name in found.items() if hosts.same(key, host)), "")
+    if isinstance(name, str):
+        return name
+    raise UsageError(f"the credential helper of {host} in {where} is not a name", hint=_HINT)
+
+
+def _server(host: str) -> str:
+    return hosts.DOCKER_HUB if hosts.same(host, "docker.io") else host
+
+
+def _is_filled(entry: dict[str, Any]) -> bool:
+    return any(entry.get(key) for key in ("auth", "username", "password", "identitytoken"))
+
+
+def _login(entry: dict[str, Any], host: str, where: str) -> Login | None:
+    texts = {key: entry.get(key) or "" for key in ("auth", "username", "password", "identitytoken")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise UsageError(f"the entry of {host} in {where} is broken", hint=_HINT)
+    user, password, token = texts["username"], texts["password"], texts["identitytoken"]
+    if texts["auth"]:
+        try:
+            user, colon, password = base64.b64decode(texts["auth"], validate=True).decode().partition(":")
+        except ValueError:
+            colon = ""
+        if not colon:
+            raise UsageError(f"the auth of {host} in {where} is not the base64 of user:password", hint=_HINT)
+    password = password.rstrip("\0")
+    if token or (user and password):
+        return Login(user, Secret(password), Secret(token) if token else None, where)
+    return None

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 from kit_initializer.credentials import Login, hosts
 from kit_initializer.secret import Secret
+from kit_initializer.settings import login
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kit_initializer.settings import Settings
 
 
-def find(host: str, settings: Settings) -> Login | None:
-    """Return the login of the environment; that both halves are there is for the settings to check."""
-    user, password = settings.environ.get("KIT_USER", ""), settings.environ.get("KIT_PASSWORD", "")
+def find(host: str, settings: Settings, _warn: Callable[[str], None]) -> Login | None:
+    """Return the login of the environment. Raises UsageError for one half without the other."""
+    user, password = login(settings.environ)
     only = settings.environ.get("KIT_REGISTRY", "").strip()
     if not user or (only and not hosts.same(only, host)):
         return None

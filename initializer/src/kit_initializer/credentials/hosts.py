@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-# Docker Hub's logins are kept under an address of its first API.
-_DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
+# Docker Hub's logins are kept under the address of its first API.
+DOCKER_HUB = "https://index.docker.io/v1/"
+_HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
 def normal(name: str) -> str:
-    """Return `host[:port]` of a name or URL, in lower case and without what stands for nothing."""
-    name = name.strip().lower()
-    name = name.partition("://")[2] if "://" in name else name
-    name = name.partition("/")[0]
-    return "docker.io" if name in _DOCKER_HUB else name
+    """Return the `host[:port]` of a name or URL, in lower case; "docker.io" for each name of Docker Hub."""
+    name = name.strip().lower().rpartition("://")[2].partition("/")[0]
+    return "docker.io" if name in _HUB_NAMES else name
 
 
 def same(one: str, other: str) -> bool:

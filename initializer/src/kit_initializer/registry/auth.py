@@ -6,20 +6,20 @@ Follows the distribution project's token specification. Nothing is sent before t
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from binascii import b2a_base64
 from threading import Lock
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
 
 from kit_initializer.errors import DeniedError, NotFoundError
-from kit_initializer.registry.http import Origin, Response, Transport, origin_of
 from kit_initializer.registry.retry import retry_after, unreachable
+from kit_initializer.registry.url import Origin, origin_of
 from kit_initializer.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kit_initializer.credentials import Login
+    from kit_initializer.registry.http import Response, Transport
 
 _TOKEN_BYTES = 1024 * 1024
 _CLIENT_ID = "kit-initializer"
@@ -91,6 +91,8 @@ class Authorizer:
         )
 
     def _token(self, parameters: Mapping[str, str]) -> Secret:
+        from urllib.parse import quote, urlencode  # noqa: PLC0415 - only for token services
+
         realm = parameters.get("realm", "")
         service = parameters.get("service", "")
         scope = parameters.get("scope") or self._scope
@@ -155,7 +157,7 @@ class Authorizer:
 
 def _basic(login: Login) -> Secret:
     pair = f"{login.username}:{login.password.reveal()}"
-    return Secret("Basic " + b64encode(pair.encode()).decode())
+    return Secret("Basic " + b2a_base64(pair.encode(), newline=False).decode())
 
 
 def parse_challenge(text: str) -> tuple[str, dict[str, str]]:

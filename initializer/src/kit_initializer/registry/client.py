@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urljoin
 
 from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
 from kit_initializer.registry.auth import Authorizer
-from kit_initializer.registry.http import Response, Transport, origin_of
+from kit_initializer.registry.http import Response, Transport
 from kit_initializer.registry.retry import Patience, TransientError, retry_after, unreachable
+from kit_initializer.registry.url import origin_of
 from kit_initializer.verify import check_digest, digest_of, verify
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Repository:
         response, body = self._whole(
             f"{self._base}/manifests/{target}", {"Accept": accept}, what, MANIFEST_BYTES
         )
-        promised = response.headers.get("Docker-Content-Digest") or ""
-        media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
+        promised = response.headers.get("Docker-Content-Digest")
+        media_type = response.headers.get("Content-Type").partition(";")[0].strip()
         if by_digest:
             verify(body, target, None, what)
         if promised.partition(":")[0] in {"sha256", "sha512"}:
@@ -145,7 +145,7 @@ class Repository:
         url = f"{self._base}/blobs/{digest}"
         response = self._get(url, headers, what, remember=digest)
         if response.status == 206:
-            first, total = _content_range(response.headers.get("Content-Range") or "")
+            first, total = _content_range(response.headers.get("Content-Range"))
             if first != start or total not in {None, size}:
                 response.close()
                 raise IntegrityError(
@@ -185,11 +185,15 @@ class Repository:
                     with self._lock:
                         self._direct[remember] = asked
                 return response
-            location = response.headers.get("Location") or ""
+            location = response.headers.get("Location")
             response.close()
             if not location:
                 raise unreachable(what, f"{origin_of(asked)} redirects to nowhere")
-            following = urljoin(asked, location)
+            following = location
+            if not location.lower().startswith(("http://", "https://")):
+                from urllib.parse import urljoin  # noqa: PLC0415 - most registries give the whole address
+
+                following = urljoin(asked, location)
             if origin_of(following).scheme == "http" and origin_of(asked).scheme == "https":
                 raise TLSError(f"{what}: {origin_of(asked)} redirects to {origin_of(following)} without TLS")
             asked = following
@@ -204,7 +208,7 @@ class Repository:
             response = self._registry.transport.request(url, full)
             if response.status != 401:
                 return response
-            challenges = response.headers.get_all("WWW-Authenticate") or []
+            challenges = response.headers.get_all("WWW-Authenticate")
             response.read(_ERROR_BYTES)
             self._authorizer.answer(challenges, sent)
             if self._authorizer.source and not self._said_login:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -36,10 +38,8 @@ def parse(url: str, name: str) -> Proxy:
         )
     authorization = None
     if parts.username is not None:
-        from base64 import b64encode  # noqa: PLC0415 - rare
-
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = Secret("Basic " + b64encode(pair.encode()).decode())
+        authorization = Secret("Basic " + b2a_base64(pair.encode(), newline=False).decode())
     return Proxy(parts.hostname, port or 80, authorization)
 
 
@@ -80,8 +80,6 @@ def _split_port(entry: str) -> tuple[str, str]:
 
 
 def _address(text: str) -> _Address | None:
-    from ipaddress import ip_address  # noqa: PLC0415
-
     try:
         return ip_address(text)
     except ValueError:
@@ -89,8 +87,6 @@ def _address(text: str) -> _Address | None:
 
 
 def _within(address: _Address, block: str) -> bool:
-    from ipaddress import ip_network  # noqa: PLC0415
-
     try:
         return address in ip_network(block, strict=False)
     except ValueError:

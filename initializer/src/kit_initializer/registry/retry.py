@@ -81,7 +81,7 @@ def retry_after(value: str | None) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - http.client has loaded the package anyway
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a date instead of seconds is rare
 
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

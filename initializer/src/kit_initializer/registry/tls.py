@@ -1,0 +1,56 @@
+"""What TLS is to be, and what its failures mean."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from kit_initializer.errors import TLSError
+
+if TYPE_CHECKING:
+    from kit_initializer.registry.url import Origin
+    from kit_initializer.settings import Settings
+
+
+def context(settings: Settings) -> ssl.SSLContext:
+    """Return the system's authorities with ours beside them, and our own certificate if there is one.
+
+    Raises TLSError naming the file or variable that cannot be used.
+    """
+    made = ssl.create_default_context()
+    if not settings.tls_verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    for path in settings.ca_files:
+        try:
+            made.load_verify_locations(cafile=path)
+        except (OSError, ssl.SSLError) as error:
+            raise TLSError(f"{path} is not a readable PEM file of certificates: {error}") from error
+    if settings.ca_pem:
+        try:
+            made.load_verify_locations(cadata=settings.ca_pem)
+        except (ValueError, ssl.SSLError) as error:
+            raise TLSError("KIT_CA_CERT does not hold certificates in PEM form") from error
+    if settings.client_cert:
+        try:
+            made.load_cert_chain(settings.client_cert, settings.client_key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise TLSError(
+                f"the client certificate {settings.client_cert} cannot be used: {error}"
+            ) from error
+    return made
+
+
+def explain(origin: Origin, error: Exception) -> TLSError | None:
+    """Return the TLSError that `error` amounts to; None for anything that another try may heal."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSError(
+            f"the certificate of {origin} is not trusted: {error.verify_message}",
+            hint="give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle",
+        )
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return None
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    plain = any(words in reason for words in ("version number", "http request", "record layer"))
+    hint = "for a registry without TLS set KIT_UNPACK_FLAGS=--plain-http" if plain else ""
+    return TLSError(f"no TLS with {origin}: {reason}", hint=hint)
