@@ -1,0 +1,150 @@
+"""Stories attach to a cluster that is up; what they need and is not there is reported as not run, with the reason.
+
+`needs` marks name it: `kserve`, `kit`, or an image of versions.toml (`mlserver`, `sklearnserver`). A story that is not
+run never counts as passed: it is skipped with its reason, listed again at the end, and a run of nothing else fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.harness import state as states
+from e2e.harness import up
+from e2e.harness.images import ABSENT
+from e2e.harness.objects import Cluster
+from e2e.harness.story import Story
+from e2e.harness.versions import IMAGES, ROOT, sklearnserver_image
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from e2e.harness.state import State
+
+NOT_RUN = "not run: "
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks of the stories."""
+    config.addinivalue_line("markers", "plain: a story without KServe")
+    config.addinivalue_line("markers", "needs(name, ...): kserve, kit, mlserver or sklearnserver")
+
+
+def _absent(state: State, need: str) -> str:
+    """Return why a need is not met, or ""."""
+    if need == "kserve":
+        return "" if state.kserve else f"KServe is absent: {state.kserve_absent}"
+    if need == "kit":
+        return "" if state.kit else "no Kit: give --kit VERSION or PATH, or set KIT"
+    image = sklearnserver_image(state.kserve) if need == "sklearnserver" else IMAGES[need]
+    how = state.images.get(image, f"{ABSENT}not asked for")
+    return f"{image} is {how}" if how.startswith(ABSENT) else ""
+
+
+@pytest.fixture(scope="session")
+def state() -> State:
+    """Return what was brought up."""
+    name = os.environ.get("E2E_CLUSTER", up.NAME)
+    found = states.load(name)
+    if found is None:
+        pytest.fail(f"no cluster {name}: python -m e2e.harness up", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+def cluster(state: State) -> Iterator[Cluster]:
+    """Give the cluster's objects."""
+    cluster = Cluster(state.kubeconfig)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(autouse=True)
+def _has_what_it_needs(request: pytest.FixtureRequest, state: State) -> None:
+    engine = request.node.callspec.params.get("engine") if hasattr(request.node, "callspec") else ""
+    needs = [str(need) for mark in request.node.iter_markers("needs") for need in mark.args]
+    if engine == "kit":
+        needs.append("kit")
+    reasons = [reason for need in needs if (reason := _absent(state, need))]
+    if reasons:
+        pytest.skip(NOT_RUN + "; ".join(reasons))
+
+
+@pytest.fixture(params=["native", "kit"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def story(
+    request: pytest.FixtureRequest, state: State, cluster: Cluster, _has_what_it_needs: None
+) -> Iterator[Story]:
+    """Give a namespace for this test alone; when it fails, what explains it is in the report."""
+    # short, because KServe makes one DNS label of service and namespace
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:22]
+    unique = hashlib.sha256(uuid.uuid4().bytes).hexdigest()[:6]
+    story = Story(state, cluster, f"e2e-{words.strip('-')}-{unique}")
+    try:
+        yield story
+        if request.node.stash.get(FAILED, False):
+            print(story.evidence())
+    finally:
+        story.end()
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know that their test has failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def expected() -> dict[str, Any]:
+    """Return what the sample kit's servers are to answer."""
+    found: dict[str, Any] = json.loads(
+        (ROOT / "fixtures/modelkits/sklearn-iris/expected.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def _not_run(terminal: Any) -> list[str]:  # noqa: ANN401 - pytest's terminal reporter has no public type
+    lines = []
+    for report in terminal.getreports("skipped"):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        if NOT_RUN in reason:
+            lines.append(f"{report.nodeid}: {reason.partition(NOT_RUN)[2]}")
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:  # noqa: ANN401
+    """List what was not run, and what everything was run on."""
+    del exitstatus, config
+    lines = _not_run(terminalreporter)
+    if lines:
+        terminalreporter.section(f"not run: {len(lines)}")
+        for line in lines:
+            terminalreporter.line(line)
+    found = states.load(os.environ.get("E2E_CLUSTER", up.NAME))
+    if found:
+        terminalreporter.section("run on")
+        terminalreporter.line(up.describe(found))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Do not call it success when nothing has run."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == 0 and terminal and not terminal.stats.get("passed"):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED

@@ -1,0 +1,58 @@
+"""What a bring-up made, in a file, so that tests and the bring-down find it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from e2e.harness.registry import Registry
+from e2e.harness.versions import CACHE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class State(NamedTuple):
+    """One cluster and what is in it.
+
+    `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `kserve` and
+    `kit` are versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` is
+    (step, seconds since the start) at the end of each step.
+    """
+
+    name: str
+    registry: Registry
+    initializer: str
+    images: dict[str, str]
+    kserve: str
+    kserve_absent: str
+    kit: str
+    kit_binary: str
+    timeline: list[tuple[str, float]]
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of this cluster alone."""
+        return folder(self.name) / "kubeconfig"
+
+    def save(self) -> None:
+        """Write the state where `load` finds it."""
+        (folder(self.name) / "state.json").write_text(
+            json.dumps(self._asdict(), indent=1) + "\n", encoding="utf-8"
+        )
+
+
+def folder(name: str) -> Path:
+    """Return where everything about a cluster of that name is kept."""
+    return CACHE / name
+
+
+def load(name: str) -> State | None:
+    """Return the state of a cluster that was brought up, or None."""
+    try:
+        data: dict[str, Any] = json.loads((folder(name) / "state.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    data["registry"] = Registry(*data["registry"])
+    data["timeline"] = [(step, seconds) for step, seconds in data["timeline"]]
+    return State(**data)

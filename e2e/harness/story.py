@@ -1,0 +1,254 @@
+"""What one story does on the cluster: a namespace and a ClusterStorageContainer of its own, kits, services, answers.
+
+Stories run side by side: each claims only the URIs below its own name, and removes what it made.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+import yaml
+from kubernetes.dynamic.exceptions import DynamicApiError
+
+from e2e.harness import cluster as kind
+from e2e.harness.shell import run
+from e2e.harness.versions import ROOT
+from e2e.harness.waiting import NeverError, NotYetError, wait_until
+from kit_conformance.testbed.kitcli import Kit
+from kit_conformance.testbed.kits import pack, push
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from e2e.harness.objects import Cluster, Object
+    from e2e.harness.state import State
+
+INITIALIZER = "storage-initializer"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_STUCK = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "CrashLoopBackOff",
+)
+
+
+class Story:
+    """One story's part of the cluster."""
+
+    def __init__(self, state: State, cluster: Cluster, name: str) -> None:
+        self.state = state
+        self.cluster = cluster
+        self.name = name
+        self._made: list[Object] = []
+
+    def begin(self, **labels: str) -> None:
+        """Make the story's namespace, with these labels, and wait until pods can be made in it."""
+        meta = {"name": self.name, "labels": {key.replace("__", "/"): value for key, value in labels.items()}}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+
+        def account() -> None:
+            if not self.cluster.get("v1", "ServiceAccount", "default", self.name):
+                raise NotYetError("no default service account")
+
+        wait_until(f"the namespace {self.name}", account, timeout=60)
+
+    def end(self) -> None:
+        """Remove what the story made, the last first, and wait for none of it."""
+        while self._made:
+            self.cluster.delete(self._made.pop())
+
+    def apply(self, document: Object) -> Object:
+        """Apply an object in the story's namespace, and remove it at the end."""
+        document = copy.deepcopy(document)
+        if document["kind"] not in ("Namespace", "ClusterStorageContainer"):
+            document["metadata"]["namespace"] = self.name
+        self._made.append(document)
+        return self.cluster.apply(document)
+
+    # kits
+
+    def push(self, folder: Path, repository: str = "iris", tag: str = "v1") -> str:
+        """Pack a folder with the Kit that is tried (or as Kit does, without one), push it, and return its URI."""
+        path = f"{self.name}/{repository}"
+        if self.state.kit_binary:
+            with tempfile.TemporaryDirectory() as home:
+                kit = Kit(self.state.kit_binary, Path(home))
+                target = f"{self.state.registry.host}/{path}:{tag}"
+                kit.run("pack", str(folder), "-t", target)
+                kit.run("push", target, "--plain-http")
+        else:
+            push(pack(folder), self.state.registry.host, path, tag)
+        return f"kit://{self.state.registry.cluster}/{path}:{tag}"
+
+    def layers(self, repository: str = "iris", tag: str = "v1") -> list[str]:
+        """Return the digests of a pushed kit's layers."""
+        url = f"http://{self.state.registry.host}/v2/{self.name}/{repository}/manifests/{tag}"
+        manifest = requests.get(url, headers={"Accept": MANIFEST}, timeout=30).json()
+        return [layer["digest"] for layer in manifest["layers"]]
+
+    # serving
+
+    def storage_container(self, engine: str = "native", **environ: str) -> Object:
+        """Return deploy/'s ClusterStorageContainer as this story uses it.
+
+        Changed are its name and prefix (so that stories do not meet), the image, and the environment that the
+        cluster's registry needs.
+        """
+        document = next(
+            d for d in rendered("deploy/initializer") if d["spec"]["workloadType"] == "initContainer"
+        )
+        document["metadata"]["name"] = self.name
+        document["spec"]["supportedUriFormats"] = [
+            {"prefix": f"kit://{self.state.registry.cluster}/{self.name}/"}
+        ]
+        container = document["spec"]["container"]
+        container["image"] = self.state.initializer
+        values = {"KIT_ENGINE": engine, "KIT_UNPACK_FLAGS": "--plain-http", **environ}
+        container["env"] = [e for e in container["env"] if e["name"] not in values]
+        container["env"] += [{"name": name, "value": value} for name, value in values.items()]
+        return document
+
+    def serve(self, document: Object, uri: str) -> str:
+        """Apply an InferenceService, unchanged but for its reference, and return its name."""
+        document = copy.deepcopy(document)
+        document["spec"]["predictor"]["model"]["storageUri"] = uri
+
+        def admitted() -> None:
+            try:
+                self.apply(document)
+            except DynamicApiError as error:
+                if error.status not in (500, 503):  # a webhook that does not answer just now
+                    raise
+                raise NotYetError(str(error.body)) from None
+
+        wait_until("KServe's webhook", admitted, timeout=30)
+        return str(document["metadata"]["name"])
+
+    def service(self, name: str) -> Object:
+        """Return an InferenceService as it is now."""
+        return self.cluster.get("serving.kserve.io/v1beta1", "InferenceService", name, self.name) or {}
+
+    def wait_ready(self, name: str, *, timeout: float = 100) -> None:
+        """Wait until an InferenceService is Ready; give up early when it never will be."""
+        wait_until(f"InferenceService {name} Ready", lambda: self._ready(name), timeout=timeout)
+
+    def _ready(self, name: str) -> None:
+        status = self.service(name).get("status", {})
+        conditions = {c["type"]: c for c in status.get("conditions", [])}
+        if conditions.get("Ready", {}).get("status") == "True":
+            return
+        model = status.get("modelStatus", {})
+        if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
+            raise NeverError(f"{model['transitionStatus']}: {model.get('lastFailureInfo')}")
+        self._stuck()
+        unmet = [
+            f"{t} {c.get('reason', '')} {c.get('message', '')}".strip()
+            for t, c in conditions.items()
+            if c["status"] != "True"
+        ]
+        raise NotYetError("; ".join([*unmet, *self.pod_states()]) or "no status")
+
+    def wait_failed(self, name: str, *, timeout: float = 100) -> Object:
+        """Wait until KServe reports a failed load, and return its `lastFailureInfo`."""
+
+        def look() -> Object:
+            model = self.service(name).get("status", {}).get("modelStatus", {})
+            info: Object = model.get("lastFailureInfo") or {}
+            if "exitCode" not in info:
+                raise NotYetError(f"modelStatus {model}; " + "; ".join(self.pod_states()))
+            return info
+
+        return wait_until(f"InferenceService {name} failed", look, timeout=timeout)
+
+    def wait_pod(self, name: str, *, timeout: float = 100) -> None:
+        """Wait until a pod is ready; give up early when it never will be."""
+
+        def look() -> None:
+            self._stuck()
+            pod = self.cluster.get("v1", "Pod", name, self.name) or {}
+            conditions = pod.get("status", {}).get("conditions", [])
+            if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                raise NotYetError("; ".join(self.pod_states()) or "no pod")
+
+        wait_until(f"pod {name} ready", look, timeout=timeout)
+
+    def _stuck(self) -> None:
+        for pod in self.cluster.pods(self.name):
+            for status in _statuses(pod):
+                waiting = status["state"].get("waiting") or {}
+                if waiting.get("reason") in _STUCK:
+                    last = (status.get("lastState") or {}).get("terminated") or {}
+                    why = last.get("message") or waiting.get("message")
+                    raise NeverError(
+                        f"{pod['metadata']['name']}/{status['name']}: {waiting['reason']}: {why}"
+                    )
+
+    def pod_states(self) -> list[str]:
+        """Return one line for each container: where it stands."""
+        lines = []
+        for pod in self.cluster.pods(self.name):
+            for status in _statuses(pod):
+                (state, detail), *_ = (status["state"] or {"unknown": {}}).items()
+                reason = (detail or {}).get("reason", "")
+                lines.append(f"{pod['metadata']['name']}/{status['name']} {state} {reason}".strip())
+        return lines
+
+    def initialized(self) -> Object:
+        """Return the termination message of the initializer that ran last, which is JSON after a success."""
+        for pod in reversed(self.cluster.pods(self.name)):
+            for status in pod["status"].get("initContainerStatuses", []):
+                done = status["state"].get("terminated")
+                if status["name"] == INITIALIZER and done and done["exitCode"] == 0:
+                    message: Object = json.loads(done["message"])
+                    return message
+        raise AssertionError(f"no initializer has succeeded in {self.name}: {self.pod_states()}")
+
+    def ask(self, service: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Ask a server for `path`; a server that is Ready may still refuse for a moment while routes settle."""
+
+        def look() -> Any:  # noqa: ANN401
+            status, answer = self.cluster.ask(self.name, service, path, body)
+            if status >= 500:
+                raise NotYetError(f"{status} {answer}")
+            assert status == 200, f"{path}: {status} {answer}"
+            return answer
+
+        return wait_until(f"an answer from {service}{path}", look, timeout=20)
+
+    # what happened
+
+    def evidence(self) -> str:
+        """Return what explains a failure: events, and logs of all containers, now and before."""
+        parts = ["events:", *self.cluster.events(self.name)]
+        for pod in self.cluster.pods(self.name):
+            name = pod["metadata"]["name"]
+            for status in _statuses(pod):
+                log = self.cluster.logs(self.name, name, status["name"], previous=False)
+                parts += [f"log of {name}/{status['name']} ({status['state']}):", log[-3000:]]
+        return "\n".join(parts)
+
+
+def _statuses(pod: Mapping[str, Any]) -> list[Object]:
+    status = pod["status"]
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def rendered(folder: str) -> list[Object]:
+    """Return what kustomize makes of a folder of this repository."""
+    text = run([kind.find("kubectl"), "kustomize", str(ROOT / folder)], timeout=30)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def example(path: str) -> Object:
+    """Return the one object of a file of this repository."""
+    document: Object = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    return document

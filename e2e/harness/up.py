@@ -1,0 +1,194 @@
+"""Bring-up and bring-down: what can be done side by side is, and each step says how long it took."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from e2e.harness import cluster, images, kserve, registry, state
+from e2e.harness.objects import Cluster
+from e2e.harness.shell import StepError
+from e2e.harness.versions import IMAGES, KIT, KSERVE, NODE_IMAGE, controller_image, sklearnserver_image
+from e2e.harness.waiting import NotYetError, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "kit-e2e"
+
+
+class Wanted(NamedTuple):
+    """What a bring-up is asked for; "" is "not given"."""
+
+    name: str = NAME
+    kit: str = ""
+    initializer: str = ""
+    kserve: str = str(KSERVE["version"])
+    manifests: str = ""
+    plain: bool = False
+
+
+class _Steps:
+    """Times each step and prints it when it is done."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.timeline: list[tuple[str, float]] = []
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self.timeline.append((name, round(now - self._began, 1)))
+        print(f"e2e: {name}: {now - began:.1f} s", file=sys.stderr, flush=True)
+
+
+def up(wanted: Wanted) -> state.State:
+    """Bring up one cluster with all that the stories need, and return what was made.
+
+    What cannot be had but is not needed by every story is left out and named in the state. Raises StepError or
+    GaveUpError for what every story needs; what was made until then is removed again.
+    """
+    steps = _Steps()
+    folder = state.folder(wanted.name)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            made = _bring_up(wanted, steps, folder, pool)
+    except BaseException:
+        down(wanted.name)
+        raise
+    made.save()
+    return made
+
+
+def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futures.Executor) -> state.State:
+    for image in (NODE_IMAGE, IMAGES["registry"]):
+        how = images.obtain(image)
+        if how.startswith(images.ABSENT):
+            raise StepError(f"{image} is {how}")
+    kind = cluster.kind_cluster(wanted.name, folder)
+
+    def create() -> registry.Registry:
+        with steps.step("cluster"):
+            cluster.create(kind)
+        with steps.step("registry"):
+            return registry.start(f"{wanted.name}-registry")
+
+    creating = pool.submit(create)
+    kit = images.find_kit(wanted.kit)
+    initializer = wanted.initializer or images.INITIALIZER
+    had = {initializer: "given" if wanted.initializer else "built"}
+    if not wanted.initializer:
+        with steps.step("initializer's image"):
+            images.build_initializer(kit)
+    elif images.obtain(initializer).startswith(images.ABSENT):
+        raise StepError(
+            f"--initializer-image {initializer} is neither in the local store nor can it be pulled"
+        )
+
+    servers = [IMAGES["mlserver"]] + ([] if wanted.plain else [sklearnserver_image(wanted.kserve)])
+    controller = controller_image(wanted.kserve)
+    for image in servers if wanted.plain else [controller, *servers]:
+        had[image] = images.obtain(image)
+    here = [image for image, how in had.items() if not how.startswith(images.ABSENT)]
+    made = creating.result()
+
+    first = [image for image in here if image not in servers]
+    with steps.step("images of the initializer and KServe"):
+        cluster.load(wanted.name, *first)
+    loading = pool.submit(_load_servers, steps, wanted.name, [image for image in here if image in servers])
+    version, why_not = "", "only the tier without KServe was asked for"
+    if not wanted.plain:
+        version, why_not = _kserve(wanted, steps, had, str(kind.kubectl_path), folder / "kubeconfig")
+    loading.result()
+    with steps.step("node ready"):
+        _wait_for_node(folder / "kubeconfig")
+    return state.State(
+        name=wanted.name,
+        registry=made,
+        initializer=initializer,
+        images=had,
+        kserve=version,
+        kserve_absent=why_not,
+        kit=kit.version if kit else "",
+        kit_binary=kit.binary if kit else "",
+        timeline=steps.timeline,
+    )
+
+
+def _load_servers(steps: _Steps, name: str, servers: list[str]) -> None:
+    if servers:
+        with steps.step("images of the model servers"):
+            cluster.load(name, *servers)
+
+
+def _kserve(
+    wanted: Wanted, steps: _Steps, had: dict[str, str], kubectl: str, kubeconfig: Path
+) -> tuple[str, str]:
+    """Install KServe where it can be had; return its version, or "" and the reason why not."""
+    controller = controller_image(wanted.kserve)
+    if had[controller].startswith(images.ABSENT):
+        return "", f"{controller} is {had[controller]}"
+    given = wanted.manifests or os.environ.get("KSERVE_MANIFESTS", "")
+    try:
+        folder = kserve.manifests(wanted.kserve, Path(given) if given else None)
+    except StepError as error:
+        if given:
+            raise
+        return "", f"its manifests: {error}"
+    objects = Cluster(kubeconfig)
+    try:
+        with steps.step(f"KServe {wanted.kserve}"):
+            kserve.install(objects, kubectl, kubeconfig, wanted.kserve, folder)
+    finally:
+        objects.close()
+    return wanted.kserve, ""
+
+
+def _wait_for_node(kubeconfig: Path) -> None:
+    objects = Cluster(kubeconfig)
+
+    def look() -> None:
+        for account in ("default",):
+            if not objects.get("v1", "ServiceAccount", account, "default"):
+                raise NotYetError(f"no service account {account}")
+        pending = [
+            p["metadata"]["name"] for p in objects.pods("kube-system") if p["status"]["phase"] != "Running"
+        ]
+        if pending:
+            raise NotYetError(f"waiting for {', '.join(pending)}")
+
+    try:
+        wait_until("the cluster's own pods", look, timeout=120)
+    finally:
+        objects.close()
+
+
+def down(name: str) -> None:
+    """Remove the cluster, its registry and what was kept about them; nothing there is no error."""
+    registry.remove(f"{name}-registry")
+    cluster.delete(name, state.folder(name))
+
+
+def describe(made: state.State) -> str:
+    """Return the lines that `status` prints, and every run's report ends with."""
+    kit = (
+        f"{made.kit} ({made.kit_binary})"
+        if made.kit
+        else f"absent: no `kit` here and no {KIT['image']} to pull"
+    )
+    lines = [
+        f"cluster      {made.name} (KUBECONFIG={made.kubeconfig})",
+        f"registry     {made.registry.host} here, {made.registry.cluster} in the cluster",
+        f"KServe       {made.kserve or 'absent: ' + made.kserve_absent}",
+        f"Kit          {kit}",
+    ]
+    lines += [f"image        {image}: {how}" for image, how in made.images.items()]
+    lines += [f"{seconds:7.1f} s    {step}" for step, seconds in made.timeline]
+    return "\n".join(lines)

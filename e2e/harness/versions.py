@@ -1,0 +1,27 @@
+"""What versions.toml says, and where this repository and its cache are."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "e2e"
+
+_DATA: dict[str, Any] = tomllib.loads((ROOT / "versions.toml").read_text(encoding="utf-8"))
+
+KIT: dict[str, str] = _DATA["kit"]
+KSERVE: dict[str, Any] = _DATA["kserve"]
+NODE_IMAGE: str = _DATA["kubernetes"]["node"]
+IMAGES: dict[str, str] = _DATA["images"]
+
+
+def controller_image(version: str) -> str:
+    """Name the image of KServe's manager, as KServe's own manifests do."""
+    return f"{KSERVE['controller']}:{version}"
+
+
+def sklearnserver_image(version: str) -> str:
+    """Name the image of the runtime kserve-sklearnserver."""
+    return f"{IMAGES['sklearnserver']}:{version}"
