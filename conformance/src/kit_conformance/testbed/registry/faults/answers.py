@@ -125,6 +125,9 @@ class WrongContentRange(Fault):
     by: int = 1
     lie: bool = False
 
+    def concerns(self, request: Request) -> bool:
+        return request.method == "GET" and "range" in request.headers
+
     def amend(self, exchange: Exchange, response: Response) -> Response:
         del exchange
         if response.status != 206:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from kit_conformance.testbed.registry.faults.base import Exchange, Fault
 from kit_conformance.testbed.registry.protocol import CONTENT_PATH
-from kit_conformance.testbed.registry.wire import Response
+from kit_conformance.testbed.registry.wire import Request, Response
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,12 @@ class Redirect(Fault):
     same: bool = False
     relative: bool = False
 
-    def answer(self, exchange: Exchange) -> Response | None:
+    def concerns(self, request: Request) -> bool:
+        of_blob = request.kind in {"blob", "config"} and request.method in {"GET", "HEAD"}
+        return of_blob and not request.redirected
+
+    def answer(self, exchange: Exchange) -> Response:
         request = exchange.request
-        if (
-            request.redirected
-            or request.kind not in {"blob", "config"}
-            or request.method not in {"GET", "HEAD"}
-        ):
-            return None
         path = f"{CONTENT_PATH}/{quote(request.repository)}/{request.reference}?signature=0123456789abcdef"
         base = exchange.base if self.same else exchange.elsewhere
         return Response(self.status, {"Location": path if self.same and self.relative else base + path})
@@ -54,4 +52,6 @@ class RedirectLoop(Fault):
     status: int = 307
 
     def answer(self, exchange: Exchange) -> Response:
-        return Response(self.status, {"Location": f"{exchange.base}{quote(exchange.request.path)}"})
+        return Response(
+            self.status, {"Location": f"{exchange.base}{quote(exchange.request.path, safe='/:')}"}
+        )
