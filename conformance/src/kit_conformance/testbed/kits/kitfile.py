@@ -164,7 +164,7 @@ def _fields(typed: Any, plain: Any, key: str | int, keys: tuple[str, ...]) -> di
         values, strings = typed[key], plain[key]
     except (KeyError, IndexError):
         return {}
-    strings = _checked(strings or {}, keys, str(key))
+    strings = _checked({} if strings in ("", None) else strings, keys, str(key))
     if "parameters" in strings:
         strings["parameters"] = values["parameters"]
     return {name: strings[name] for name in keys if strings.get(name) not in (None, "", [])}
