@@ -285,15 +285,16 @@ class TestDocker:
         ]:
             path.mkdir(parents=True)
             (path / name).write_text(json.dumps({"auths": {HOST: auth(user)}}))
-        for environ, user in [
+        places: list[tuple[dict[str, str], str | None]] = [
             ({"HOME": str(home)}, "home"),
             ({"HOME": str(home), "DOCKER_CONFIG": str(folder)}, "folder"),
             ({"DOCKER_CONFIG": str(tmp_path / "mount")}, "mount"),
             ({"HOME": str(home), "DOCKER_CONFIG": str(tmp_path / "none")}, None),
             ({"HOME": str(tmp_path / "none")}, None),
-        ]:
+        ]
+        for environ, expected in places:
             login = find(**environ)
-            assert (login.username if login else None) == user
+            assert (login.username if login else None) == expected
 
     def test_a_file_that_cannot_be_read_is_a_warning(self, tmp_path: Path) -> None:
         warnings: list[str] = []
