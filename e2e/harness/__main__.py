@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 
-from e2e.harness import cluster, state, up
+from e2e.harness import cluster, images, state, up
 from e2e.harness.shell import StepError
 from e2e.harness.versions import KSERVE, ROOT
 from e2e.harness.waiting import GaveUpError
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=("up", "status", "down", "run"))
+    parser.add_argument("command", choices=("image", "up", "status", "down", "run"))
     parser.add_argument("--name", default=up.NAME, help="the kind cluster's name (%(default)s)")
     kit = "pack with that Kit and build the image from it: a version or a program (default: KIT, PATH, a release)"
     parser.add_argument("--kit", default="", metavar="VERSION|PATH", help=kit)
@@ -59,6 +59,9 @@ def main() -> int:
 def _command(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "down":
         up.down(options.name)
+        return 0
+    if options.command == "image":
+        print(images.build_initializer(images.find_kit(options.kit)))
         return 0
     made = state.load(options.name)
     if made and not cluster.exists(options.name):

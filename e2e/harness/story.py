@@ -50,10 +50,15 @@ class Story:
         self.name = name
         self._made: list[Object] = []
 
-    def begin(self, **labels: str) -> None:
-        """Make the story's namespace, with these labels, and wait until pods can be made in it."""
-        meta = {"name": self.name, "labels": {key.replace("__", "/"): value for key, value in labels.items()}}
-        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    def begin(self, *, pod_security: str = "") -> None:
+        """Make the story's namespace and wait until pods can be made in it.
+
+        `pod_security` is the Pod Security Standard that it enforces ("" for none).
+        """
+        labels = {"pod-security.kubernetes.io/enforce": pod_security} if pod_security else {}
+        self.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels}}
+        )
 
         def account() -> None:
             if not self.cluster.get("v1", "ServiceAccount", "default", self.name):

@@ -1,0 +1,75 @@
+"""The image alone, as the strictest container that runs it: any user, nothing writable but the destination."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.harness.registry import NETWORK
+from e2e.harness.versions import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.harness.story import Story
+
+KIT = ROOT / "fixtures/modelkits/sklearn-iris"
+STRICT = (
+    "--read-only",
+    "--user=54321:0",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=100m",
+)
+
+pytestmark = pytest.mark.plain
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def volume() -> Iterator[str]:
+    name = f"e2e-{uuid.uuid4().hex[:8]}"
+    assert docker("volume", "create", name).returncode == 0
+    yield name
+    docker("volume", "rm", "--force", name)
+
+
+def test_a_strict_container_twice(story: Story, engine: str, volume: str) -> None:
+    uri = story.push(KIT)
+    run = ("run", "--rm", f"--network={NETWORK}", *STRICT, "--volume", f"{volume}:/mnt/models")
+    environ = ("--env=KIT_UNPACK_FLAGS=--plain-http", f"--env=KIT_ENGINE={engine}")
+    command = (*run, *environ, story.state.initializer, uri, "/mnt/models")
+    first, second = docker(*command), docker(*command)
+    assert first.returncode == 0, first.stderr
+    assert f"engine {engine}" in first.stderr
+    assert second.returncode == 0, second.stderr
+    assert "nothing to download" in second.stderr
+    reader = (*run, "--entrypoint=python3", story.state.initializer, "-c")
+    seen = docker(*reader, "import os, json; print(json.dumps(sorted(os.listdir('/mnt/models'))))")
+    assert json.loads(seen.stdout) == [
+        ".kit-initializer.json",
+        "Kitfile",
+        "README.md",
+        "model.joblib",
+        "train.py",
+    ]
+
+
+def test_nothing_is_needed_but_python(story: Story) -> None:
+    """No shell and no pip have a part in a run: neither is on the command's way."""
+    looked = docker("image", "inspect", "--format", "{{json .Config}}", story.state.initializer)
+    config = json.loads(looked.stdout)
+    assert config["Entrypoint"] == ["/opt/kit-initializer/bin/kit-initializer"]
+    assert config["User"] == "1001:0"
+    assert {"title", "licenses", "version", "revision"} <= {
+        key.removeprefix("org.opencontainers.image.") for key in config["Labels"]
+    }
+    helped = docker("run", "--rm", "--read-only", "--network=none", story.state.initializer, "--version")
+    assert helped.returncode == 0, helped.stderr
