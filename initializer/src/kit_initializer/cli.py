@@ -25,14 +25,6 @@ USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repo
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class _Signalled(BaseException):
-    """A signal asked the run to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do one run and return its exit code."""
     if arguments and arguments[0] in {"-h", "--help"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit_initializer.errors import UnsafeContentError
+from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.layers import Crew, Job
 from kit_initializer.pull.resolve import contents
@@ -34,6 +34,10 @@ def fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) ->
         destination.room(count)
     Crew(jobs, registry, Progress(reporter, sum(needed.values()))).run()
     for arrival, content in zip(arrivals, brought, strict=True):
+        if content.parts and arrival.tree.keep is None and not arrival.tree.files:
+            raise EmptyError(
+                f"the layers of {arrival.pair.reference} hold no file", hint="pack the kit with its files"
+            )
         if content.kitfile is not None:
             _write_kitfile(arrival, content.kitfile)
 
