@@ -122,6 +122,21 @@ def quickstart(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def image(session: nox.Session) -> None:
+    """Build the initializer's image, with Kit beside it where there is one (or `-- --kit VERSION|PATH`)."""
+    install(session, "e2e", "./conformance")
+    session.run("python", "-m", "e2e.harness", "image", *session.posargs)
+
+
+@nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Tell the stories on a cluster brought up with kind: registry, image, KServe (`-- -m plain`: without)."""
+    install(session, "e2e", "./conformance")
+    report = f"--junit-xml={RESULTS / 'e2e.xml'}"
+    session.run("python", "-m", "e2e.harness", "run", report, "--numprocesses=3", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve the groups of pyproject.toml into constraints/ anew: with hashes, and without any host name."""
     install(session, "lock")
