@@ -14,7 +14,7 @@ from e2e.harness.shell import StepError, run
 from e2e.harness.versions import IMAGES, KIT, ROOT
 from kit_conformance.testbed import kitcli
 
-INITIALIZER = "kit-initializer:e2e"
+DEVELOPMENT = "kit-initializer:dev"
 ABSENT = "absent: "
 
 
@@ -46,8 +46,8 @@ def obtain(image: str) -> str:
     return "pulled"
 
 
-def build_initializer(kit: Kit | None) -> str:
-    """Build the initializer's image from this checkout, with Kit beside it where there is one."""
+def build_initializer(kit: Kit | None, tag: str = DEVELOPMENT) -> str:
+    """Build the initializer's image from this checkout, with Kit beside it where there is one; return its tag."""
     arguments = [f"PYTHON_IMAGE={IMAGES['python']}"]
     arguments += [f"{name}={os.environ[name]}" for name in ("PIP_INDEX_URL",) if os.environ.get(name)]
     arguments += shlex.split(os.environ.get("E2E_BUILD_ARGS", ""))
@@ -55,9 +55,9 @@ def build_initializer(kit: Kit | None) -> str:
         arguments.append(f"KIT_BASE_IMAGE={kit.image}")
     target = [] if kit else ["--target", "native"]
     flags = [word for argument in arguments for word in ("--build-arg", argument)]
-    command = ["docker", "build", "--network", "host", "--tag", INITIALIZER, *target, *flags, str(ROOT)]
+    command = ["docker", "build", "--network", "host", "--tag", tag, *target, *flags, str(ROOT)]
     run(command, timeout=1200)
-    return INITIALIZER
+    return tag
 
 
 def find_kit(wanted: str) -> Kit | None:

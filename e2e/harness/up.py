@@ -82,11 +82,11 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
 
     creating = pool.submit(create)
     kit = images.find_kit(wanted.kit)
-    initializer = wanted.initializer or images.INITIALIZER
+    initializer = wanted.initializer or f"kit-initializer:{wanted.name}"
     had = {initializer: "given" if wanted.initializer else "built"}
     if not wanted.initializer:
         with steps.step("initializer's image"):
-            images.build_initializer(kit)
+            images.build_initializer(kit, initializer)
     elif images.obtain(initializer).startswith(images.ABSENT):
         raise StepError(
             f"--initializer-image {initializer} is neither in the local store nor can it be pulled"
