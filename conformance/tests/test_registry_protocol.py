@@ -63,7 +63,9 @@ def test_manifest_is_not_given_to_who_does_not_accept_its_type(
 def test_unknown_things_have_their_codes(registry: Registry, client: Client, kit: Kit) -> None:
     registry.add(kit, "iris")
     for target, code in {
-        "/v2/nobody/manifests/latest": "NAME_UNKNOWN",
+        "/v2/nobody/tags/list": "NAME_UNKNOWN",
+        "/v2/nobody/manifests/latest": "MANIFEST_UNKNOWN",
+        f"/v2/nobody/blobs/sha256:{'0' * 64}": "BLOB_UNKNOWN",
         "/v2/iris/manifests/v9": "MANIFEST_UNKNOWN",
         f"/v2/iris/blobs/sha256:{'0' * 64}": "BLOB_UNKNOWN",
         "/v2/iris/blobs/uploads/none": "BLOB_UPLOAD_UNKNOWN",

@@ -235,6 +235,7 @@ class Kit:
         self, reference: str, folder: Path, *flags: str, plain_http: bool = True, check: bool = True
     ) -> Result:
         """Unpack a kit into a folder, from the local store or the registry."""
+        folder.mkdir(parents=True, exist_ok=True)  # the first Kits did not
         return self.run("unpack", reference, "-d", str(folder), *_plain(plain_http), *flags, check=check)
 
     def login(self, host: str, username: str, password: str, *, plain_http: bool = True) -> Result:

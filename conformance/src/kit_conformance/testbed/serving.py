@@ -93,7 +93,7 @@ class MLServer:
                 return
 
     def _launch(self, executable: Path) -> None:
-        self._port, grpc, metrics = _free_ports(3)
+        self._port, grpc, metrics = free_ports(3)
         environment = {
             "PATH": f"{self._python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(self._home),
@@ -185,7 +185,8 @@ def outputs(response: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {str(output["name"]): list(output["data"]) for output in response["outputs"]}
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody listens on right now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

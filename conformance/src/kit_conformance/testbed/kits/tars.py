@@ -118,23 +118,26 @@ def long_name(name: bytes, *, kind: bytes = GNU_LONG_NAME) -> bytes:
 def member(name: str, size: int, mode: int, *, directory: bool = False, uid: int = 1000) -> bytes:
     """Return all header blocks of a file or directory as Kit writes them; the content follows, padded."""
     text = name.encode()
-    records: dict[str, str | bytes] = {}
     prefix, short = _split(text)
+    records: dict[str, str | bytes] = {}
     if short is None:
         records["path"] = text
-        short = bytes(byte for byte in text if byte < 0x80)[:_NAME].rstrip(b"/")
     if size > _LARGEST:
         records["size"] = str(size)
-    if records:
-        prefix, short = b"", bytes(byte for byte in text if byte < 0x80)[:_NAME].rstrip(b"/")
     kind = DIRECTORY if directory else FILE
-    header = Header(short, size if size <= _LARGEST else 0, kind, mode, uid, prefix=prefix)
-    if not records:
-        return header.block()
+    if short is not None and not records:
+        return Header(short, size, kind, mode, uid, prefix=prefix).block()
     folder, _, last = text.rpartition(b"/")
-    marker = b"/".join(part for part in (folder, b"PaxHeaders.0", last) if part)
-    marker = bytes(byte for byte in marker if byte < 0x80)[:_NAME].rstrip(b"/")
-    return extended(dict(sorted(records.items())), name=marker) + header.block()
+    marker = _ascii(b"/".join(part for part in (folder, b"PaxHeaders.0", last) if part))[:_NAME].rstrip(b"/")
+    rest = _ascii(text)  # what readers without PAX would see
+    if len(rest) > _NAME:
+        rest = rest[:_NAME].rstrip(b"/")
+    header = Header(rest, size if size <= _LARGEST else 0, kind, mode, uid)
+    return extended(records, name=marker) + header.block()
+
+
+def _ascii(name: bytes) -> bytes:
+    return bytes(byte for byte in name if byte < 0x80)
 
 
 def _split(name: bytes) -> tuple[bytes, bytes | None]:

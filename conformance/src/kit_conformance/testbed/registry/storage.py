@@ -116,7 +116,7 @@ class Storage:
     def blob(self, repository: str, digest: str) -> Content:
         """Return a blob; StorageError when the repository has none of that digest."""
         with self._lock:
-            content = self._find(repository).blobs.get(digest)
+            content = self._repositories.get(repository, Repository()).blobs.get(digest)
         if content is None:
             raise StorageError(404, "BLOB_UNKNOWN", f"blob unknown to registry: {digest}")
         return content
@@ -231,7 +231,7 @@ class Storage:
     def manifest(self, repository: str, reference: str) -> Stored:
         """Return the manifest of a tag or digest."""
         with self._lock:
-            held = self._find(repository)
+            held = self._repositories.get(repository, Repository())
             stored = held.manifests.get(held.tags.get(reference, reference))
         if stored is None:
             raise StorageError(404, "MANIFEST_UNKNOWN", f"manifest unknown: {reference}")
