@@ -24,6 +24,16 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
 # Another run in the same folder is waited for this long: a large model on a slow link takes its time.
 _LOCK_S = 3600.0
+# Why a file of an earlier run cannot be removed although all is well: it is gone, or other things are in its place.
+_IN_THE_WAY = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.ENOTEMPTY,
+    errno.EEXIST,
+    errno.EBUSY,
+}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -232,14 +242,31 @@ def write_record(staging: Staging, record: Record) -> None:
 
 
 def remove_stale(root: int, paths: Iterable[str]) -> None:
-    """Remove files that an earlier run brought, and the folders that they leave empty."""
+    """Remove files that an earlier run brought, and the folders that they leave empty.
+
+    A run may have been killed when only some of that was done, so that a folder goes although its file is gone.
+    """
     for path in paths:
         try:
-            os.unlink(path, dir_fd=root)
-            for folder in folders_above(path):
-                os.rmdir(folder, dir_fd=root)
-        except OSError:
-            continue  # gone already, or a folder with other things in it
+            _remove(root, path.split("/"))
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+
+
+def _remove(folder: int, parts: list[str]) -> None:
+    """Remove one file below an open folder, and upwards what is empty then; no link is followed."""
+    name, *below = parts
+    if not below:
+        os.unlink(name, dir_fd=folder)
+        return
+    handle = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _remove(handle, below)
+    finally:
+        os.close(handle)
+    os.rmdir(name, dir_fd=folder)
 
 
 def folders_above(path: str) -> list[str]:
