@@ -94,7 +94,12 @@ KINDS = (
     ),
     unsafe("kind-sparse-gnu", "a sparse file of GNU's old format", lambda: _kind(tars.GNU_SPARSE, b"x")),
     unsafe("kind-sparse-pax-0.1", "a sparse file of GNU's PAX format 0.1", lambda: _sparse("0.1")),
-    unsafe("kind-sparse-pax-1.0", "a sparse file of GNU's PAX format 1.0", lambda: _sparse("1.0")),
+    unsafe(
+        "kind-sparse-pax-1.0",
+        "a sparse file of GNU's PAX format 1.0",
+        lambda: _sparse("1.0"),
+        brings={"good.txt": GOOD},
+    ),
     unsafe("kind-volume", "a volume label", lambda: _kind(b"V"), brings={"good.txt": GOOD}),
     unsafe("kind-multivolume", "the continuation of another volume", lambda: _kind(b"M")),
     unsafe(

@@ -62,7 +62,12 @@ PATHS = (
         lambda: _named("a/../b"),
     ),
     unsafe("path-parent-folder", "a folder above the destination", lambda: good().directory(f"../{ESCAPE}")),
-    unsafe("path-parent-last", "a folder that is its own parent", lambda: good().directory("a/..")),
+    unsafe(
+        "path-parent-last",
+        "a folder that is its own parent",
+        lambda: good().directory("a/.."),
+        brings={"good.txt": GOOD},
+    ),
     unsafe("path-absolute", "a file at an absolute path", lambda: _named(OUTSIDE)),
     unsafe("path-absolute-slashes", "an absolute path that begins twice", lambda: _named(f"/{OUTSIDE}")),
     unsafe("path-absolute-folder", "a folder at an absolute path", lambda: good().directory(OUTSIDE)),

@@ -65,7 +65,7 @@ STRUCTURE = (
         lambda: good().add(Header(b"a", 1, mode=b"rw-r--r-"), b"x"),
         brings={**_GOOD, "a": b"x"},
     ),
-    unsafe("tar-nothing", "no bytes at all", lambda: b""),
+    unsafe("tar-nothing", "no bytes at all", lambda: b"", brings={}),
     unsafe("tar-no-tar", "bytes that are no tar", lambda: bytes(range(256)) * 8),
     unsafe(
         "tar-cut-header",
@@ -81,6 +81,7 @@ STRUCTURE = (
         "tar-cut-padding",
         "the stream ends within a file's padding",
         lambda: bytes(good().data) + Header(b"a", 5).block() + b"12345",
+        brings={**_GOOD, "a": b"12345"},
     ),
     unsafe("tar-no-end", "no block of zeros at the end", lambda: _ending(b""), brings=_GOOD),
     unsafe("tar-half-end", "one block of zeros instead of two", lambda: _ending(bytes(BLOCK)), brings=_GOOD),
@@ -118,12 +119,14 @@ STRUCTURE = (
         "gzip whose own checksum is wrong",
         lambda: _gzip()[:-8] + b"\x00\x00\x00\x00" + _gzip()[-4:],
         suffix="tar+gzip",
+        brings=_GOOD,
     ),
     unsafe(
         "gzip-length",
         "gzip whose own length is wrong",
         lambda: _gzip()[:-4] + b"\x01\x00\x00\x00",
         suffix="tar+gzip",
+        brings=_GOOD,
     ),
     unsafe("gzip-cut", "gzip that ends in the middle", lambda: _gzip()[:-20], suffix="tar+gzip"),
     unsafe(
