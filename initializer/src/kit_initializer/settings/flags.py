@@ -14,7 +14,7 @@ from kit_initializer.errors import UsageError
 
 
 class Flag(NamedTuple):
-    """One flag. `native` and `kit` say, in Markdown, what each engine does with it.
+    """One flag. `native` and `kit` say, in Markdown, what each engine does with it, if it may be given.
 
     `kind` is "switch", "text", "list", "count" or "optional" (a value only after "="). `refused` is why the
     flag cannot be given, "" if it can; `kit_only` leaves it to KIT_ENGINE=kit.
@@ -37,8 +37,8 @@ FLAGS: tuple[Flag, ...] = (
         "dir",
         "d",
         "text",
-        "refused",
-        "refused",
+        "",
+        "",
         refused="the destination is the initializer's second argument",
     ),
     Flag("overwrite", "o", "switch", "replaces files that are in the way", _PASSED),
@@ -72,9 +72,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("log-level", "", "text", "`trace` and `debug` are one level", _PASSED),
     Flag("progress", "", "text", "`none` prints no progress; `plain` and `fancy` print lines", _PASSED),
     Flag("verbose", "v", "count", "once or more: log level debug", _PASSED),
-    Flag("include-remote", "", "switch", "refused", _PASSED, kit_only=True),
-    Flag("as-skill", "", "optional", "refused", _PASSED, kit_only=True),
-    Flag("config", "", "text", "refused", _PASSED, kit_only=True),
+    Flag("include-remote", "", "switch", "", _PASSED, kit_only=True),
+    Flag("as-skill", "", "optional", "", _PASSED, kit_only=True),
+    Flag("config", "", "text", "", _PASSED, kit_only=True),
 )
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")

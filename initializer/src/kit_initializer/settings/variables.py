@@ -14,31 +14,33 @@ class Variable(NamedTuple):
     group: str
 
 
-OURS = "This initializer"
-IMAGE = "As in the KitOps image for KServe"
+OURS = "Ours"
+IMAGE = "As in the KitOps image"
 KSERVE = "As in KServe's own initializer"
-SYSTEM = "As in other command-line tools"
+CLOUDS = "As in the tools of clouds"
+SYSTEM = "As in other tools"
+GROUPS = (IMAGE, OURS, KSERVE, CLOUDS, SYSTEM)
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
         "KIT_UNPACK_FLAGS",
         "",
-        "Flags of `kit unpack`, split as a shell splits words; see the table of flags.",
+        "Flags of `kit unpack`, split as a shell splits words; see [flags](flags.md).",
         IMAGE,
     ),
     Variable("KIT_USER", "", "User at the registry; without `KIT_PASSWORD` a usage error.", IMAGE),
     Variable("KIT_PASSWORD", "", "Password or token of `KIT_USER`; without it a usage error.", IMAGE),
     Variable(
         "DOCKER_CONFIG",
-        "`~/.docker`",
+        "~/.docker",
         "Folder of a `config.json` in Docker's format with logins or credential helpers.",
         IMAGE,
     ),
     Variable(
         "AWS_ROLE_ARN",
         "",
-        "With `AWS_WEB_IDENTITY_TOKEN_FILE`: the role to take at Amazon. Read by botocore, and only for "
-        "hosts of Amazon ECR.",
+        "The role to take at Amazon, with `AWS_WEB_IDENTITY_TOKEN_FILE`. Read by botocore, as all that it "
+        "knows, and only for hosts of Amazon ECR.",
         IMAGE,
     ),
     Variable("AWS_ECR_REGION", "the host's", "Region in which to ask for an Amazon ECR login.", IMAGE),
@@ -52,7 +54,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "STORAGE_CONFIG",
         "",
-        "A login per InferenceService as JSON, from KServe's secret `storage-config`; see Credentials.",
+        "A login per InferenceService as JSON, from KServe's `storage-config`; see [credentials](credentials.md).",
         KSERVE,
     ),
     Variable(
@@ -102,7 +104,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "KIT_REGISTRY",
         "",
-        "The one registry, as `host[:port]`, that KIT_USER and KIT_PASSWORD are for.",
+        "The one registry, as `host[:port]`, that `KIT_USER` and `KIT_PASSWORD` are for.",
         OURS,
     ),
     Variable(
@@ -134,6 +136,14 @@ VARIABLES: tuple[Variable, ...] = (
         "File for the termination message; the default is used only where it exists.",
         OURS,
     ),
+    Variable(
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "",
+        "File of a federated identity or of a service account's key; without it Google's metadata server is "
+        "asked.",
+        CLOUDS,
+    ),
+    Variable("GCE_METADATA_HOST", "169.254.169.254", "Google's metadata server, as `host[:port]`.", CLOUDS),
     Variable("KITOPS_CLIENT_CERT", "", "File with a client certificate; wins over `--cert`.", SYSTEM),
     Variable(
         "KITOPS_CLIENT_KEY", "", "File with the key of the client certificate; wins over `--key`.", SYSTEM
@@ -141,6 +151,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HTTP_PROXY", "", "Proxy for plain HTTP; also in lower case.", SYSTEM),
     Variable("HTTPS_PROXY", "", "Proxy for HTTPS; also in lower case.", SYSTEM),
     Variable("NO_PROXY", "", "Hosts that are reached without a proxy; also in lower case.", SYSTEM),
+    Variable("HOME", "", "Where `~` is. It need not be there, nor be writable.", SYSTEM),
+    Variable("PATH", "the system's", "Where `kit` and credential helpers are.", SYSTEM),
     Variable(
         "SSL_CERT_FILE", "the system's", "File that takes the place of the system's authorities.", SYSTEM
     ),
