@@ -28,7 +28,7 @@ TAG = "/v2/iris/manifests/latest"
 
 @pytest.fixture(params=["memory", "file"])
 def target(registry: Registry, kit: Kit, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the layer's path; the layer is kept in memory, or in a file (which is sent in another way)."""
+    """Return the layer's path; the layer is kept in memory or in a file."""
     if request.param == "file":
         path = tmp_path / "layer"
         path.write_bytes(kit.layers[0].read())

@@ -17,7 +17,6 @@ from kit_conformance.testbed.registry.storage import Storage
 from kit_conformance.testbed.registry.wire import (
     Connection,
     ConnectionEndError,
-    File,
     Request,
     Response,
 )
@@ -257,17 +256,10 @@ class Registry:
         if request.method == "HEAD" or response.status in {204, 304}:
             connection.send(head)
             return
-        streams = [fault for fault in faults if type(fault).stream is not Fault.stream]
-        content = response.content
-        if isinstance(content, File) and not (streams or response.chunked or connection.encrypted):
-            connection.send(head)
-            for size in connection.send_file(content, response.start, response.end):
-                entry.sent += size
-        else:
-            chunks = content.chunks(response.start, response.end)
-            for fault in streams:
-                chunks = fault.stream(chunks, exchange)
-            _send_chunks(connection, head, chunks, entry, chunked=response.chunked)
+        chunks = response.content.chunks(response.start, response.end)
+        for fault in faults:
+            chunks = fault.stream(chunks, exchange)
+        _send_chunks(connection, head, chunks, entry, chunked=response.chunked)
         claimed = response.headers.get("Content-Length", str(response.length))
         if str(entry.sent) != claimed and not (response.chunked and entry.sent == response.length):
             raise ConnectionEndError("cut")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import ssl
 import struct
 import time
 from dataclasses import dataclass, field
@@ -192,7 +191,6 @@ class Connection:
         self._closing = closing
         self._poll = select.poll()
         self._poll.register(sock.fileno(), _HUNG_UP)
-        self.encrypted = isinstance(sock, ssl.SSLSocket)
 
     def request(self) -> Request | None:
         """Read the next request's head; None when the client has closed between requests."""
@@ -251,18 +249,6 @@ class Connection:
             self._socket.sendall(data)
         except OSError as error:
             raise ConnectionEndError("left") from error
-
-    def send_file(self, file: File, start: int, stop: int) -> Iterator[int]:
-        """Send a part of a file without copying it; yield the size of each piece before it goes."""
-        with file.path.open("rb") as source:
-            while start < stop:
-                size = min(4 * 1024 * 1024, stop - start)
-                yield size
-                try:
-                    self._socket.sendfile(source, start, size)
-                except OSError as error:
-                    raise ConnectionEndError("left") from error
-                start += size
 
     def wait(self, seconds: float | None, *, until: threading.Event | None = None) -> None:
         """Wait for some seconds, or without limit (None), or until the event.
