@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit_initializer.settings import Settings
 
 # The order of precedence; each is a module of this package that is imported when its turn comes.
-SOURCES = ("storage_config", "environment", "docker", "amazon", "google")
+SOURCES = ("storage_config", "environment", "docker", "amazon", "google", "azure")
 
 
 class Login(NamedTuple):

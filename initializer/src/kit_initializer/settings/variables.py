@@ -143,6 +143,20 @@ VARIABLES: tuple[Variable, ...] = (
         "asked.",
         CLOUDS,
     ),
+    Variable("AZURE_CLIENT_ID", "", "Client of the workload identity, set by its webhook.", CLOUDS),
+    Variable("AZURE_TENANT_ID", "", "Tenant of the workload identity, set by its webhook.", CLOUDS),
+    Variable(
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "",
+        "File of the service account's token, set by the webhook of workload identity.",
+        CLOUDS,
+    ),
+    Variable(
+        "AZURE_AUTHORITY_HOST",
+        "https://login.microsoftonline.com/",
+        "Entra's address in the cloud of the pod.",
+        CLOUDS,
+    ),
     Variable("GCE_METADATA_HOST", "169.254.169.254", "Google's metadata server, as `host[:port]`.", CLOUDS),
     Variable("KITOPS_CLIENT_CERT", "", "File with a client certificate; wins over `--cert`.", SYSTEM),
     Variable(
