@@ -216,6 +216,30 @@ def test_push_and_referrers(registry: Registry, client: Client, kit: Kit) -> Non
     assert client("GET", f"/v2/iris/manifests/{kit.digest}").status == 200
 
 
+def test_push_of_a_kit_in_files_brings_only_what_is_missing(
+    registry: Registry, client: Client, tmp_path: Path
+) -> None:
+    files = {"a": bytes(range(256)) * 40, "b": b"b"}
+    made = pack(files, {"model": {"path": "a"}, "docs": [{"path": "b"}]}, directory=tmp_path)
+    push(made, registry.host, "iris", "v1")
+    first = len(registry.ledger.requests(method="PUT", kind="upload"))
+    push(made, registry.host, "iris", "v2")
+    assert first == 3
+    assert len(registry.ledger.requests(method="PUT", kind="upload")) == 3
+    assert [client("GET", f"/v2/iris/blobs/{layer.digest}").body for layer in made.layers] == [
+        layer.read() for layer in made.layers
+    ]
+
+
+def test_upload_can_be_given_up(client: Client) -> None:
+    target = client("POST", "/v2/iris/blobs/uploads/").headers["Location"]
+    assert client("DELETE", target).status == 204
+    assert client("PATCH", target, b"x").status == 404
+    assert client("POST", target).status == 404
+    assert client("PUT", "/v2/iris/tags/list").status == 405
+    assert client("PATCH", "/v2/iris/manifests/v1").status == 405
+
+
 def test_push_of_an_index(registry: Registry, client: Client, kit: Kit) -> None:
     family = index((kit, {"precision": "fp16"}))
     push(family, registry.host, "iris", "all")

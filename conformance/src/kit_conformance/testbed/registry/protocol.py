@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from kit_conformance.testbed.registry.auth import TOKEN_PATH, errors
 from kit_conformance.testbed.registry.storage import OCI_INDEX, StorageError, is_digest
-from kit_conformance.testbed.registry.wire import Content, Memory, Request, Response
+from kit_conformance.testbed.registry.wire import Memory, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,14 +221,6 @@ def ranged(request: Request, response: Response) -> Response:
         return response
     headers = {**response.headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
     return replace(response, status=206, headers=headers, start=start, stop=stop)
-
-
-def content_of(storage: Storage, request: Request) -> Content | None:
-    """Return the blob that a request is about, if there is one."""
-    try:
-        return storage.blob(request.repository, request.reference)
-    except StorageError:
-        return None
 
 
 def _accepts(request: Request, media_type: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -76,8 +78,9 @@ class Registry:
         self._injections: list[Injection] = []
         self._lock = threading.Lock()
         self._release = threading.Event()
-        self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="registry-")
-        self.storage = Storage(directory or Path(self._temporary.name if self._temporary else ""))
+        self._folder = directory or Path(tempfile.mkdtemp(prefix="registry-"))
+        self._cleanup = None if directory else weakref.finalize(self, shutil.rmtree, self._folder)
+        self.storage = Storage(self._folder)
 
     # what tests ask
 
@@ -180,10 +183,8 @@ class Registry:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
-        if self._temporary is not None:
-            self._temporary.cleanup()
-        if self.tls is not None:
-            self.tls.close()
+        if self._cleanup is not None:
+            self._cleanup()
 
     # one exchange
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import tempfile
+import weakref
 from pathlib import Path
 
 
@@ -11,7 +13,8 @@ class TLS:
     """An authority, a server certificate for 127.0.0.1, ::1 and localhost, and a client certificate.
 
     `names` are put into the server's certificate instead of those (for a certificate of the wrong host). With
-    `client_auth` the server demands the client's certificate. The files exist until `close`.
+    `client_auth` the server demands the client's certificate. Several registries may share it. Its files are
+    removed by `close`, or when nobody refers to it any more.
     """
 
     def __init__(
@@ -19,8 +22,8 @@ class TLS:
     ) -> None:
         import trustme  # noqa: PLC0415  (only those who want TLS need it)
 
-        self._temporary = tempfile.TemporaryDirectory(prefix="registry-tls-")
-        folder = Path(self._temporary.name)
+        folder = Path(tempfile.mkdtemp(prefix="registry-tls-"))
+        self._cleanup = weakref.finalize(self, shutil.rmtree, folder)
         self._client_auth = client_auth
         self._authority = trustme.CA()
         self._server = self._authority.issue_cert(*names)
@@ -49,4 +52,4 @@ class TLS:
 
     def close(self) -> None:
         """Remove the files."""
-        self._temporary.cleanup()
+        self._cleanup()

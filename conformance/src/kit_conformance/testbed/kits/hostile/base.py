@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -84,7 +83,4 @@ def fine(
 def _kit(made: Tar | bytes | Kit, suffix: str) -> Kit:
     if isinstance(made, Kit):
         return made
-    data = bytes(made)
-    if suffix == "tar+gzip" and isinstance(made, Tar):
-        data = gzip.compress(data, mtime=0)
-    return single(data, ".", suffix=suffix)
+    return single(bytes(made), ".", suffix=suffix)
