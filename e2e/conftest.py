@@ -71,7 +71,9 @@ def _has_what_it_needs(request: pytest.FixtureRequest, state: State) -> None:
     needs = [str(need) for mark in request.node.iter_markers("needs") for need in mark.args]
     if engine == "kit":
         needs.append("kit")
-    reasons = [reason for need in needs if (reason := _absent(state, need))]
+    if "kserve" in needs and not state.kserve:  # and its images are of no interest then
+        needs = [need for need in needs if need in ("kserve", "kit")]
+    reasons = sorted({reason for need in needs if (reason := _absent(state, need))})
     if reasons:
         pytest.skip(NOT_RUN + "; ".join(reasons))
 
