@@ -8,12 +8,17 @@ import json
 import posixpath
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import yaml
 
 from kit_initializer import modelkit
 from kit_initializer.errors import EmptyError
+
+if TYPE_CHECKING:
+    from initializer.tests.conftest import Command, Trees
+    from kit_conformance.testbed.registry import Registry
 
 KITS = Path(__file__).parent / "data" / "kits"
 SOURCE = {
@@ -127,3 +132,33 @@ def test_a_parent_lends_only_its_model() -> None:
     plan = modelkit.plan(*read("1.7.0-plain"), filters=(), only_model=True)
     assert set(files("1.7.0-plain", plan.layers)) == {IRIS, LORA}
     assert plan.kitfile is None
+
+
+class Kept(NamedTuple):
+    """A kept kit as the fixture registry takes it."""
+
+    manifest: bytes
+    blobs: dict[str, bytes]
+    media_type: str = "application/vnd.oci.image.manifest.v1+json"
+    members: tuple[Kept, ...] = ()
+
+
+def kept(kit: str) -> Kept:
+    (entry,) = json.loads((KITS / kit / "index.json").read_bytes())["manifests"]
+    blobs = {f"sha256:{path.name}": path.read_bytes() for path in (KITS / kit / "blobs" / "sha256").iterdir()}
+    return Kept(blobs.pop(entry["digest"]), blobs)
+
+
+@pytest.mark.parametrize(
+    "kit", ["0.1.0-plain", "0.2.5-gzip", "0.5.0-plain", "1.0.0-gzip", "1.3.0-plain", "1.7.0-plain"]
+)
+def test_the_command_gives_back_the_folder(
+    kit: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    run = initialize(registry.add(kept(kit), "iris", "v1"), destination)
+    assert run.code == 0, run.lines
+    names = set(files(kit, modelkit.plan(*read(kit), filters=()).layers))
+    found = {path: (destination / path).read_bytes() for path in trees.content(destination)}
+    assert {path: found[path] for path in names} == {path: SOURCE[path] for path in names}
+    assert set(found) - names == {"Kitfile", ".kit-initializer.json"}
+    assert yaml.safe_load(found["Kitfile"]) == yaml.safe_load((KITS / kit / "Kitfile").read_bytes())
