@@ -97,6 +97,7 @@ def test_kit_secret_over_tls_with_a_private_authority(
     auth: Basic | Bearer,
     secret: dict[str, str],
     code: int,
+    *,
     initialize: Command,
     destination: Path,
     trees: Trees,
