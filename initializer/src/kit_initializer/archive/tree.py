@@ -134,11 +134,9 @@ class Writer:
         except NotADirectoryError as error:
             raise UnsafeContentError(f"{self._what} holds {path!r} as a file and as a folder") from error
         if len(self._handles) >= _OPEN_DIRECTORIES:
-            # the oldest that is no parent of this one: dictionaries keep their order
-            for oldest in self._handles:
-                if not path.startswith(oldest + "/"):
-                    os.close(self._handles.pop(oldest))
-                    break
+            # the oldest, if possible no parent of this one: dictionaries keep their order
+            others = (each for each in self._handles if not path.startswith(each + "/"))
+            os.close(self._handles.pop(next(others, next(iter(self._handles)))))
         self._handles[path] = handle
         return handle
 
