@@ -14,7 +14,7 @@ from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from kit_initializer.publish.record import Entry, Record
 
@@ -61,7 +61,7 @@ class Destination:
         self.path = path
         self.handle = -1
         try:
-            os.makedirs(path, mode=0o755, exist_ok=True)
+            _make_folders(path)
             self.handle = os.open(path, _DIRECTORY)
             self._lock(say)
         except OSError as error:
@@ -99,11 +99,13 @@ class Destination:
 
     def _load(self) -> Record | None:
         try:
-            handle = os.open(records.RECORD_NAME, _READ, dir_fd=self.handle)
-        except OSError:
-            return None
-        with open(handle, "rb") as file:
-            return records.load(file.read())
+            with open(os.open(records.RECORD_NAME, _READ, dir_fd=self.handle), "rb") as file:
+                return records.load(file.read())
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ELOOP}:  # none, or a link, which is none of ours
+                return None
+            self.close()
+            raise explain(error, f"{self.path}/{records.RECORD_NAME}") from error
 
     def sweep(self) -> None:
         """Remove what earlier runs left in staging. Only called under the lock: nobody is using it."""
@@ -209,6 +211,19 @@ class Staging:
             remove_tree(self.destination.handle, self.name)
 
 
+def _make_folders(path: str) -> None:
+    """Make a folder with its parents, all for everybody to read: os.makedirs has a mode for the last one only."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        with contextlib.suppress(
+            FileExistsError
+        ):  # another run was first, or there is a file: opening will tell
+            os.mkdir(each, 0o755)
+
+
 def remove_tree(parent: int, name: str) -> None:
     """Remove a file or a folder with its content, below an open directory, following no link."""
     try:
@@ -241,32 +256,33 @@ def write_record(staging: Staging, record: Record) -> None:
     )
 
 
-def remove_stale(root: int, paths: Iterable[str]) -> None:
-    """Remove files that an earlier run brought, and the folders that they leave empty.
+def remove_stale(root: int, paths: Iterable[str], needed: Collection[str] = ()) -> None:
+    """Remove files that an earlier run brought, and the folders that they leave empty unless they are `needed`.
 
     A run may have been killed when only some of that was done, so that a folder goes although its file is gone.
     """
     for path in paths:
         try:
-            _remove(root, path.split("/"))
+            _remove(root, path.split("/"), 0, needed)
         except OSError as error:
             if error.errno not in _IN_THE_WAY:
                 raise
 
 
-def _remove(folder: int, parts: list[str]) -> None:
+def _remove(folder: int, parts: list[str], depth: int, needed: Collection[str]) -> None:
     """Remove one file below an open folder, and upwards what is empty then; no link is followed."""
-    name, *below = parts
-    if not below:
+    name = parts[depth]
+    if depth + 1 == len(parts):
         os.unlink(name, dir_fd=folder)
         return
     handle = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
     try:
         with contextlib.suppress(FileNotFoundError):
-            _remove(handle, below)
+            _remove(handle, parts, depth + 1, needed)
     finally:
         os.close(handle)
-    os.rmdir(name, dir_fd=folder)
+    if "/".join(parts[: depth + 1]) not in needed:
+        os.rmdir(name, dir_fd=folder)
 
 
 def folders_above(path: str) -> list[str]:

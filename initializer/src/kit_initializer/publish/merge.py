@@ -11,14 +11,21 @@ import stat
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit_initializer.errors import DestinationError
-from kit_initializer.publish.destination import explain, folders_above, remove_stale, write_record
-from kit_initializer.publish.record import PUBLISHED, PUBLISHING, Kit, Record
+from kit_initializer.errors import DestinationError, UnsafeContentError
+from kit_initializer.publish.destination import (
+    STAGING_PREFIX,
+    explain,
+    folders_above,
+    remove_stale,
+    write_record,
+)
+from kit_initializer.publish.record import PUBLISHED, PUBLISHING, RECORD_NAME, Kit, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kit_initializer.publish.destination import Destination, Staging
+    from kit_initializer.publish.record import Entry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -61,13 +68,17 @@ class _Step(NamedTuple):
 
 
 def publish(deliveries: Sequence[Delivery], collisions: Collisions) -> None:
-    """Publish the deliveries in order. Raises DestinationError: before any change where they collide."""
-    _refuse_clashes(deliveries)
+    """Publish the deliveries in order. Raises DestinationError: before any change where they collide.
+
+    UnsafeContentError for a kit that brings a name which only our own files have.
+    """
     steps = []
     for staging in dict.fromkeys(delivery.staging for delivery in deliveries):
         mine = [delivery for delivery in deliveries if delivery.staging is staging]
         try:
             steps.append(_examine(staging, mine, collisions))
+            if len(deliveries) > 1:
+                _refuse_clashes(deliveries)
         except OSError as error:
             raise explain(error, staging.destination.path) from error
     for step in steps:
@@ -78,26 +89,35 @@ def publish(deliveries: Sequence[Delivery], collisions: Collisions) -> None:
 
 
 def _refuse_clashes(deliveries: Sequence[Delivery]) -> None:
-    """Refuse kits of one run that bring different files to one place, in the same folder or in nested ones."""
-    seen: dict[str, tuple[Kit, int, int]] = {}
+    """Refuse kits of one run that bring different things to one place, in the same folder or in nested ones."""
+    files: dict[str, tuple[Kit, Entry]] = {}
     folders: dict[str, Kit] = {}
     for delivery in deliveries:
         base = os.path.realpath(delivery.staging.destination.path)
+        for folder in _folders(delivery.tree, ""):
+            folders.setdefault(f"{base}/{folder}", delivery.kit)
         for entry in delivery.kit.files:
-            if entry.path == _SHARED and base + "/" + _SHARED in seen:
-                continue
             path = f"{base}/{entry.path}"
-            other = seen.get(path)
-            if other is not None and other[1:] != (entry.size, entry.crc32):
-                raise _clash(other[0], delivery.kit, path)
-            seen[path] = (delivery.kit, entry.size, entry.crc32)
-            folder = os.path.dirname(path)
-            while folder not in folders and folder != "/":
-                folders[folder] = delivery.kit
-                folder = os.path.dirname(folder)
-    for path, (kit, _, _) in seen.items():
-        if path in folders and len(deliveries) > 1:
+            kit, other = files.get(path, (delivery.kit, entry))
+            kitfiles = entry.path == other.path == _SHARED
+            if not kitfiles and (entry.size, entry.crc32) != (other.size, other.crc32):
+                raise _clash(kit, delivery.kit, path)
+            files[path] = (delivery.kit, entry)
+    for path, (kit, _) in files.items():
+        if path in folders:
             raise _clash(kit, folders[path], path)
+
+
+def _folders(handle: int, prefix: str) -> Iterator[str]:
+    """Yield the path of every folder below an open one."""
+    for name in os.listdir(handle):
+        if stat.S_ISDIR(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+            yield prefix + name
+            below = os.open(name, _DIRECTORY, dir_fd=handle)
+            try:
+                yield from _folders(below, f"{prefix}{name}/")
+            finally:
+                os.close(below)
 
 
 def _clash(first: Kit, second: Kit, path: str) -> DestinationError:
@@ -112,6 +132,7 @@ def _examine(staging: Staging, deliveries: Sequence[Delivery], collisions: Colli
     merger = _Merger(destination, owned, collisions)
     kits = []
     for delivery in deliveries:
+        merger.uri = delivery.kit.uri
         merger.merge(delivery.tree, delivery.tree, destination.handle, "")
         kept = merger.kept
         kits.append(delivery.kit._replace(files=tuple(e for e in delivery.kit.files if e.path not in kept)))
@@ -128,6 +149,7 @@ class _Merger:
         self._owned_folders = {folder for path in owned for folder in folders_above(path)}
         self._collisions = collisions
         self._planned: set[str] = set()
+        self.uri = ""  # of the kit that is being merged
         self.moves: list[_Move] = []
         self.kept: set[str] = set()
 
@@ -135,6 +157,7 @@ class _Merger:
         """Examine the content of one staged folder; `there` is the folder it merges with (None: only planned)."""
         for name in sorted(os.listdir(staged)):
             path = prefix + name
+            self._refuse_our_own(name, path)
             is_folder = stat.S_ISDIR(os.stat(name, dir_fd=staged, follow_symlinks=False).st_mode)
             existing = _stat(name, there)
             if existing is None and path not in self._planned:
@@ -154,6 +177,7 @@ class _Merger:
         handle = os.open(name, _DIRECTORY, dir_fd=staged)
         try:
             for below in os.listdir(handle):
+                self._refuse_our_own(below, f"{path}/{below}")
                 self._planned.add(f"{path}/{below}")
                 if stat.S_ISDIR(os.stat(below, dir_fd=handle, follow_symlinks=False).st_mode):
                     self._plan_below(handle, below, f"{path}/{below}")
@@ -213,6 +237,14 @@ class _Merger:
             os.close(handle)
         return True
 
+    def _refuse_our_own(self, name: str, path: str) -> None:
+        """Refuse a name by which a later run would take a kit's file for a record or for staging."""
+        if name == RECORD_NAME or name.startswith(STAGING_PREFIX):
+            raise UnsafeContentError(
+                f"{self.uri} holds {path!r}, a name that the initializer keeps for itself",
+                hint="pack the kit again without it",
+            )
+
     def _collision(self, path: str, how: str) -> DestinationError:
         return DestinationError(
             f"{self._destination.path}/{path} {how}",
@@ -222,7 +254,9 @@ class _Merger:
 
 def _carry_out(step: _Step) -> None:
     write_record(step.staging, Record(PUBLISHING, step.kits, step.stale))
-    remove_stale(step.destination.handle, step.stale)
+    # a folder whose every file is replaced by one of another name is empty for a moment
+    needed = {folder for move in step.moves for folder in folders_above(move.path)}
+    remove_stale(step.destination.handle, step.stale, needed)
     for move in step.moves:
         os.rename(move.path, move.path, src_dir_fd=move.tree, dst_dir_fd=step.destination.handle)
     write_record(step.staging, Record(PUBLISHED, step.kits))

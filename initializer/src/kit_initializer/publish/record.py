@@ -9,6 +9,7 @@ digest as well. What came over the network has been checked against its SHA-256 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, NamedTuple
 
 RECORD_NAME = ".kit-initializer.json"
@@ -74,7 +75,7 @@ def load(text: bytes) -> Record | None:
             return None
         kits = tuple(_kit(kit) for kit in value["kits"])
         return Record(value["state"], kits, tuple(_path(path) for path in value["stale"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
 
 
@@ -85,10 +86,7 @@ def _kit(value: dict[str, Any]) -> Kit:
 
 def _path(path: object) -> str:
     """Return a path that leads nowhere but below the destination; ValueError otherwise."""
-    if (
-        not isinstance(path, str)
-        or not all(part not in {"", ".", ".."} for part in path.split("/"))
-        or "\0" in path
-    ):
+    if not isinstance(path, str) or "\0" in path or {"", ".", ".."}.intersection(path.split("/")):
         raise ValueError(path)
+    os.fsencode(path)  # what is no file's name raises a ValueError too
     return path
