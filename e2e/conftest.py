@@ -1,6 +1,6 @@
 """Stories attach to a cluster that is up; what they need and is not there is reported as not run, with the reason.
 
-`needs` marks name it: `kserve`, `kit`, or an image of versions.toml (`mlserver`, `sklearnserver`). A story that is not
+`needs` marks name it: `kserve`, `kit`, one of KServe's runtimes, or an image of versions.toml. A story that is not
 run never counts as passed: it is skipped with its reason, listed again at the end, and a run of nothing else fails.
 """
 
@@ -20,7 +20,7 @@ from e2e.harness import up
 from e2e.harness.images import ABSENT
 from e2e.harness.objects import Cluster
 from e2e.harness.story import Story
-from e2e.harness.versions import IMAGES, ROOT, sklearnserver_image
+from e2e.harness.versions import IMAGES, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -33,7 +33,9 @@ NOT_RUN = "not run: "
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of the stories."""
     config.addinivalue_line("markers", "plain: a story without KServe")
-    config.addinivalue_line("markers", "needs(name, ...): kserve, kit, mlserver or sklearnserver")
+    config.addinivalue_line(
+        "markers", "needs(name, ...): kserve, kit, kserve-sklearnserver, kserve-mlserver or mlserver"
+    )
 
 
 def _absent(state: State, need: str) -> str:
@@ -42,7 +44,9 @@ def _absent(state: State, need: str) -> str:
         return "" if state.kserve else f"KServe is absent: {state.kserve_absent}"
     if need == "kit":
         return "" if state.kit else "no Kit: give --kit VERSION or PATH, or set KIT"
-    image = sklearnserver_image(state.kserve) if need == "sklearnserver" else IMAGES[need]
+    image = state.runtimes.get(need) or IMAGES.get(need)
+    if image is None:
+        return f"this KServe has no runtime {need}"
     how = state.images.get(image, f"{ABSENT}not asked for")
     return f"{image} is {how}" if how.startswith(ABSENT) else ""
 

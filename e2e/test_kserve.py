@@ -21,7 +21,7 @@ KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 pytestmark = pytest.mark.needs("kserve")
 
 
-@pytest.mark.needs("sklearnserver")
+@pytest.mark.needs("kserve-sklearnserver")
 def test_v1_on_kserve_sklearnserver(story: Story, engine: str, expected: dict[str, Any]) -> None:
     story.begin()
     story.apply(story.storage_container(engine))
@@ -34,7 +34,7 @@ def test_v1_on_kserve_sklearnserver(story: Story, engine: str, expected: dict[st
     assert story.initialized()["engine"] == engine
 
 
-@pytest.mark.needs("mlserver")
+@pytest.mark.needs("kserve-mlserver")
 def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, Any]) -> None:
     story.begin()
     story.apply(story.storage_container(engine))
@@ -48,7 +48,7 @@ def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, An
     assert story.initialized()["engine"] == engine
 
 
-@pytest.mark.needs("sklearnserver")
+@pytest.mark.needs("kserve-sklearnserver")
 def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
     story.begin()
     story.apply(story.storage_container())

@@ -64,6 +64,16 @@ def _download(url: str) -> bytes:
     return content
 
 
+def runtimes(folder: Path) -> dict[str, str]:
+    """Return the runtimes that the stories use, each with the image that this release of KServe gives it."""
+    found = {}
+    for document in _read(folder / "kserve-cluster-resources.yaml"):
+        if document["kind"] == "ClusterServingRuntime" and document["metadata"]["name"] in RUNTIMES:
+            image = document["spec"]["containers"][0]["image"]
+            found[document["metadata"]["name"]] = str(image).removeprefix("docker.io/")
+    return found
+
+
 def install(cluster: Cluster, kubectl: str, kubeconfig: Path, version: str, folder: Path) -> None:
     """Install KServe and return when its webhooks answer; StepError or GaveUpError when that does not happen."""
     authority, secret = _certificate()
@@ -104,6 +114,8 @@ def install(cluster: Cluster, kubectl: str, kubeconfig: Path, version: str, fold
 
 
 def _read(path: Path) -> list[Object]:
+    if not path.exists():
+        raise StepError(f"{path.parent} has no {path.name}: give it all files of KServe's release")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [d for d in yaml.load_all(path.read_text(encoding="utf-8"), Loader=loader) if d]
 

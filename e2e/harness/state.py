@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 class State(NamedTuple):
     """One cluster and what is in it.
 
-    `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `kserve` and
-    `kit` are versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` is
-    (step, seconds since the start) at the end of each step.
+    `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `runtimes`
+    are KServe's, each with its image. `kserve` and `kit` are versions; `kit_binary` is the Kit that packs; any of
+    the three is "" when there is none. `timeline` is (step, seconds since the start) at the end of each step.
     """
 
     name: str
     registry: Registry
     initializer: str
     images: dict[str, str]
+    runtimes: dict[str, str]
     kserve: str
     kserve_absent: str
     kit: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from e2e.harness import cluster, images, kserve, registry, state
 from e2e.harness.objects import Cluster
 from e2e.harness.shell import StepError
-from e2e.harness.versions import IMAGES, KIT, KSERVE, NODE_IMAGE, controller_image, sklearnserver_image
+from e2e.harness.versions import IMAGES, KIT, KSERVE, NODE_IMAGE, controller_image
 from e2e.harness.waiting import NotYetError, wait_until
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
             f"--initializer-image {initializer} is neither in the local store nor can it be pulled"
         )
 
-    servers = [IMAGES["mlserver"]] + ([] if wanted.plain else [sklearnserver_image(wanted.kserve)])
-    controller = controller_image(wanted.kserve)
-    for image in servers if wanted.plain else [controller, *servers]:
+    release = _Release(wanted)
+    servers = list({IMAGES["mlserver"], *release.runtimes.values()})
+    for image in [*release.controller, *servers]:
         had[image] = images.obtain(image)
     here = [image for image, how in had.items() if not how.startswith(images.ABSENT)]
     made = creating.result()
@@ -103,9 +103,11 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
     with steps.step("images of the initializer and KServe"):
         cluster.load(wanted.name, *first)
     loading = pool.submit(_load_servers, steps, wanted.name, [image for image in here if image in servers])
-    version, why_not = "", "only the tier without KServe was asked for"
-    if not wanted.plain:
-        version, why_not = _kserve(wanted, steps, had, str(kind.kubectl_path), folder / "kubeconfig")
+    if release.controller and had[release.controller[0]].startswith(images.ABSENT):
+        release.absent = f"{release.controller[0]} is {had[release.controller[0]]}"
+    if not release.absent:
+        with steps.step(f"KServe {wanted.kserve}"):
+            release.install(str(kind.kubectl_path), folder / "kubeconfig")
     loading.result()
     with steps.step("node ready"):
         _wait_for_node(folder / "kubeconfig")
@@ -114,8 +116,9 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         registry=made,
         initializer=initializer,
         images=had,
-        kserve=version,
-        kserve_absent=why_not,
+        runtimes=release.runtimes,
+        kserve="" if release.absent else wanted.kserve,
+        kserve_absent=release.absent,
         kit=kit.version if kit else "",
         kit_binary=kit.binary if kit else "",
         timeline=steps.timeline,
@@ -128,27 +131,34 @@ def _load_servers(steps: _Steps, name: str, servers: list[str]) -> None:
             cluster.load(name, *servers)
 
 
-def _kserve(
-    wanted: Wanted, steps: _Steps, had: dict[str, str], kubectl: str, kubeconfig: Path
-) -> tuple[str, str]:
-    """Install KServe where it can be had; return its version, or "" and the reason why not."""
-    controller = controller_image(wanted.kserve)
-    if had[controller].startswith(images.ABSENT):
-        return "", f"{controller} is {had[controller]}"
-    given = wanted.manifests or os.environ.get("KSERVE_MANIFESTS", "")
-    try:
-        folder = kserve.manifests(wanted.kserve, Path(given) if given else None)
-    except StepError as error:
-        if given:
-            raise
-        return "", f"its manifests: {error}"
-    objects = Cluster(kubeconfig)
-    try:
-        with steps.step(f"KServe {wanted.kserve}"):
-            kserve.install(objects, kubectl, kubeconfig, wanted.kserve, folder)
-    finally:
-        objects.close()
-    return wanted.kserve, ""
+class _Release:
+    """KServe's release as far as it can be had; `absent` says why it cannot."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.absent = "only the tier without KServe was asked for" if wanted.plain else ""
+        self.controller: list[str] = []
+        self.runtimes: dict[str, str] = {}
+        self._version = wanted.kserve
+        if wanted.plain:
+            return
+        given = wanted.manifests or os.environ.get("KSERVE_MANIFESTS", "")
+        try:
+            self._folder = kserve.manifests(wanted.kserve, Path(given) if given else None)
+        except StepError as error:
+            if given:
+                raise
+            self.absent = f"its manifests: {error}"
+            return
+        self.controller = [controller_image(wanted.kserve)]
+        self.runtimes = kserve.runtimes(self._folder)
+
+    def install(self, kubectl: str, kubeconfig: Path) -> None:
+        """Install it, and return when it answers."""
+        objects = Cluster(kubeconfig)
+        try:
+            kserve.install(objects, kubectl, kubeconfig, self._version, self._folder)
+        finally:
+            objects.close()
 
 
 def _wait_for_node(kubeconfig: Path) -> None:

@@ -20,8 +20,3 @@ IMAGES: dict[str, str] = _DATA["images"]
 def controller_image(version: str) -> str:
     """Name the image of KServe's manager, as KServe's own manifests do."""
     return f"{KSERVE['controller']}:{version}"
-
-
-def sklearnserver_image(version: str) -> str:
-    """Name the image of the runtime kserve-sklearnserver."""
-    return f"{IMAGES['sklearnserver']}:{version}"
