@@ -29,7 +29,7 @@ RESULTS = Path(os.environ.get("RESULTS", "results")).absolute()
 MLSERVER_PYTHONS = ("3.12", "3.11", "3.10")
 MLSERVER_HINT = """MLServer needs a Python 3.12, 3.11 or 3.10 of its own. None runs here; nothing was fetched.
 Install one (Debian 12: apt-get install python3; Fedora: dnf install python3.12; pyenv install 3.12),
-or let nox bring one: .venv/bin/pip install 'nox[pbs]'. Then give the same command again."""
+or let nox bring one: .venv/bin/pip install 'nox[pbs]'. Then give the same command again"""
 
 
 @cache
