@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 
 from kit_initializer.errors import NotAModelKitError, UnsafeContentError
 from kit_initializer.modelkit.kitfile import entries, inside, to_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STRINGS = [
     "", " ", "a", "./m", "code/", ".", "..", "-", "- a", "a - b", "a ", " a", "~", "null", "Null", "y", "NO", "on",
@@ -197,3 +202,37 @@ def test_any_config_is_read_or_refused(config: dict[str, Any]) -> None:
     except NotAModelKitError:
         return
     assert isinstance(written(config), dict)
+
+
+@pytest.mark.interop("kit")
+def test_kit_accepts_what_is_written(tmp_path: Path) -> None:
+    """Kit packs a folder by our Kitfile, and the config that it writes has the value of ours."""
+    doubles = [
+        value for value in SCALARS if value != 10**30
+    ]  # Kit keeps no longer numbers than a double holds
+    parameters = {"strings": STRINGS, "keys": {text: 1 for text in STRINGS if text}, "others": doubles}
+    kitfile: dict[str, Any] = {
+        "manifestVersion": "1.0.0",
+        "package": {
+            "name": "x",
+            "version": "1.0",
+            "description": "a: b # 'c' \"d\"\n",
+            "authors": ["A", "null"],
+        },
+        "model": {"name": "m", "path": "./m.bin", "version": "1.10", "parameters": parameters},
+        "code": [{"path": "src/", "description": "~"}],
+    }
+    folder, home = tmp_path / "kit", tmp_path / "home"
+    (folder / "src").mkdir(parents=True)
+    home.mkdir()
+    for name in ("m.bin", "src/run.sh"):
+        (folder / name).write_text(name)
+    (folder / "Kitfile").write_bytes(to_yaml(kitfile))
+    (home / "disable-update-notifications").touch()
+    command = [os.environ.get("KIT", "kit"), "pack", str(folder), "-t", "r.example/x:v1"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), "KITOPS_HOME": str(home)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    blobs = (path.read_bytes() for path in home.glob("storage/**/blobs/sha256/*"))
+    (config,) = (json.loads(blob) for blob in blobs if blob.startswith(b'{"manifestVersion"'))
+    assert written(config) == kitfile
