@@ -14,10 +14,17 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+# How long an example takes says how busy the machine is; pytest-timeout bounds the test as a whole.
+hypothesis.settings.register_profile(
+    "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("here")
 
 NEEDS = {
     "docker-registry": "a registry binary: `apt-get install docker-registry`",
