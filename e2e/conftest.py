@@ -132,7 +132,7 @@ def _not_run(terminal: Any) -> list[str]:  # noqa: ANN401 - pytest's terminal re
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
         if NOT_RUN in reason:
             lines.append(f"{report.nodeid}: {reason.partition(NOT_RUN)[2]}")
-    return lines
+    return sorted(lines)
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:  # noqa: ANN401

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from e2e.harness.cluster import find
 from e2e.harness.registry import corrupt
+from e2e.harness.shell import run
 from e2e.harness.story import example
 from e2e.harness.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2e.harness.state import State
     from e2e.harness.story import Story
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
@@ -48,7 +51,6 @@ def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, An
     assert story.initialized()["engine"] == engine
 
 
-@pytest.mark.needs("kserve-sklearnserver")
 def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
     story.begin()
     story.apply(story.storage_container())
@@ -66,3 +68,10 @@ def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) ->
     assert info["exitCode"] == 7
     assert info["reason"] == "ModelLoadFailed"
     assert info["message"].startswith(f"integrity: layer {layer} of {uri}")
+
+
+@pytest.mark.parametrize("what", ["-kdeploy/initializer", "-fdeploy/examples", "-fdeploy/credentials"])
+def test_the_cluster_accepts_what_is_deployed_as_it_is(state: State, what: str) -> None:
+    """Fields that KServe's definitions do not know are refused here, as `kubectl apply` refuses them."""
+    dry = ("apply", "--dry-run=server", "--validate=strict", "--namespace=default", what)
+    run([find("kubectl"), f"--kubeconfig={state.kubeconfig}", *dry], timeout=60, cwd=ROOT)

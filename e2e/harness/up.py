@@ -93,7 +93,7 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         )
 
     release = _Release(wanted)
-    servers = list({IMAGES["mlserver"], *release.runtimes.values()})
+    servers = list(dict.fromkeys([IMAGES["mlserver"], *release.runtimes.values()]))
     for image in [*release.controller, *servers]:
         had[image] = images.obtain(image)
     here = [image for image, how in had.items() if not how.startswith(images.ABSENT)]
