@@ -117,6 +117,7 @@ class Download:
     def connect(self) -> None:
         """Start one more connection. The first streams the blob; those after it take ranges ahead of it."""
         first = not self._threads
+        self.window.join()
         self.window.widen(RUN * (len(self._threads) + 1))
         thread = Thread(target=self._work, args=(first,), name=f"fetch-{self._digest[7:19]}", daemon=True)
         self._threads.append(thread)
@@ -139,8 +140,9 @@ class Download:
 
     def _fill(self, source: Source, *, streaming: bool) -> None:
         window = self.window
-        expected: int | None = 0
+        expected = 0
         keep_streaming = streaming
+        must_range = not streaming
         while (run := window.claim(1 if keep_streaming else RUN)) is not None:
             first, last = run
             if keep_streaming and first != expected:
@@ -148,9 +150,11 @@ class Download:
             for index in range(first, last):
                 at = index * window.segment
                 end = None if keep_streaming or not self._ranges else min(last * window.segment, self._size)
-                if not source.fill(window.buffer(index), at, end, must_range=not streaming):
+                if not source.fill(window.buffer(index), at, end, must_range=must_range):
                     self._ranges = False
-                    window.give_back(index, last)
-                    return
+                    if window.give_back(index, last):
+                        return
+                    must_range = False  # nobody else is left to fetch it
+                    source.fill(window.buffer(index), at, None)
                 window.landed(index)
             expected = last

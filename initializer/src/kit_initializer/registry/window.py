@@ -29,6 +29,7 @@ class Window:
         self._at = [0] * readers
         self._next = 0
         self._returned: list[tuple[int, int]] = []
+        self._claimants = 0
         self._waiting = 0
         self._hungry_since = 0.0
         self._hungry_s = 0.0
@@ -40,6 +41,11 @@ class Window:
         """Return the bytes of a segment: all but the last are full."""
         return min(self.segment, self.size - index * self.segment)
 
+    def join(self) -> None:
+        """Count one more connection that will claim segments until it is told that nothing is left."""
+        with self._changed:
+            self._claimants += 1
+
     def claim(self, run: int) -> tuple[int, int] | None:
         """Wait until there is room, and return the next segments to fill, [first, last), at most `run` of them.
 
@@ -47,12 +53,11 @@ class Window:
         """
         with self._changed:
             while True:
-                if self._error is not None:
-                    return None
-                if self._returned:
+                if self._returned and self._error is None:
                     self._returned.sort(reverse=True)
                     return self._returned.pop()
-                if self._next >= self.count:
+                if self._next >= self.count or self._error is not None:
+                    self._claimants -= 1
                     return None
                 first = self._next
                 last = min(first + min(run, self._slots), self.count)
@@ -61,12 +66,18 @@ class Window:
                     return first, last
                 self._changed.wait()
 
-    def give_back(self, first: int, last: int) -> None:
-        """Return a claim that cannot be filled; another connection will be handed it."""
+    def give_back(self, first: int, last: int) -> bool:
+        """Return a claim that cannot be filled, and claim no more; another connection will be handed it.
+
+        False, and nothing is returned, when there is no other connection.
+        """
         with self._changed:
-            if first < last:
-                self._returned.append((first, last))
-                self._changed.notify_all()
+            if self._claimants <= 1:
+                return False
+            self._claimants -= 1
+            self._returned.append((first, last))
+            self._changed.notify_all()
+            return True
 
     def buffer(self, index: int) -> memoryview:
         """Return where the bytes of a claimed segment go."""
