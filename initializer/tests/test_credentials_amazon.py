@@ -202,6 +202,18 @@ def test_settings_that_botocore_refuses(monkeypatch: pytest.MonkeyPatch) -> None
     assert "canary" not in caught.value.line()
 
 
+@pytest.mark.usefixtures("irsa")
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_ECR", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+def test_addresses_that_botocore_refuses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "CONTAINER" in name:
+        monkeypatch.delenv("AWS_ROLE_ARN")
+        monkeypatch.delenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+    monkeypatch.setenv(name, "http://canary.example/" if "CONTAINER" in name else "canary")
+    with pytest.raises(UsageError, match="botocore refuses an address") as caught:
+        find()
+    assert "canary" not in caught.value.line()
+
+
 def test_public_registries_are_open_without(
     irsa: list[Asked], start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

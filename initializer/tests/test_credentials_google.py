@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from initializer.tests.fakes import google
-from initializer.tests.fakes.server import Answer, serve
+from initializer.tests.fakes.server import Answer, Asked, serve
 from kit_initializer import credentials
 from kit_initializer.errors import InitializerError
 from kit_initializer.settings import read
@@ -213,6 +213,16 @@ def test_an_identity_that_fails_is_fatal_only_where_it_was_asked_for(stack: Exit
     required = find_alone(GCE_METADATA_HOST=address, GCP_WIF="true")
     assert required.code in {4, 5}
     assert required.printed == ""
+
+
+def test_a_metadata_server_that_answers_nonsense(stack: ExitStack) -> None:
+    def answer(request: Asked) -> Answer:
+        return Answer(200, "{}") if "token" in request.path else google.metadata(request)
+
+    address, _ = stack.enter_context(serve(answer, server_header=google.FLAVOR))
+    found = find_alone(GCE_METADATA_HOST=address, GCP_WIF="true")
+    assert found.code in {2, 4, 5}
+    assert found.error.startswith(("usage: the metadata server", "denied", "unreachable"))
 
 
 def test_a_token_service_that_is_not_there(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ class TestManifest:
             (body(annotations={"a": 1}), "annotations that are not text"),
             (body(annotations=["a"]), "annotations that are not text"),
             (body(artifactType=1), "artifactType that is not text"),
+            (body(config_type="\x1b[2J\nusage: lies"), r"it is '\\x1b\[2J\\nusage: lies'"),
         ],
     )
     def test_is_refused(self, content: bytes, message: str | None) -> None:
@@ -194,6 +195,11 @@ class TestIndex:
         with pytest.raises(EmptyError) as empty:
             self.choose(index(member(1), member(2)), ("a", "b"))
         assert "no labels" in empty.value.hint
+
+    def test_labels_are_printed_safely(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            self.choose(index(member(1, {"a": "\x1b[2J\n"}), member(2)))
+        assert caught.value.line().isprintable()
 
     def test_other_things_in_an_index_are_passed_over(self) -> None:
         assert self.choose(index(member(1), member(2, media_type=f"{OCI}.index.v1+json"))) == digest(1)

@@ -83,6 +83,10 @@ def _login(service: str, region: str, settings: Settings, warn: Callable[[str], 
     except botocore.exceptions.BotoCoreError as error:
         # its text may hold what was read; the kind of error says enough
         raise DeniedError(f"no credentials from Amazon: {type(error).__name__}", hint=_HINT) from None
+    except ValueError:
+        raise UsageError(
+            "botocore refuses an address in its settings", hint="check AWS_…_URL and AWS_…_URI"
+        ) from None
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read: {error.strerror}", hint=_HINT) from None
     user, colon, password = token.partition(":")

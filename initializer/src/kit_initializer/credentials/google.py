@@ -88,7 +88,7 @@ def _login(path: str, settings: Settings) -> Login:
         raise UsageError(f"{error.filename or path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
-            f"{path} does not describe a federated identity or a service account", hint=_HINT
+            f"{path or 'the metadata server'} does not describe an identity that can be used", hint=_HINT
         ) from None
     source = f"Google, by {_FILE}" if path else "Google, for the service account of the pod"
     return Login(_USER, Secret(credentials.token), None, source)

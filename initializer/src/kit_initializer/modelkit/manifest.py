@@ -91,7 +91,9 @@ class Index(NamedTuple):
         )
 
     def _known(self) -> str:
-        pairs = sorted({f"{key}={value}" for member in self.members for key, value in member.labels.items()})
+        pairs = sorted(
+            {_shown(f"{key}={value}") for member in self.members for key, value in member.labels.items()}
+        )
         return ", ".join(pairs[:8]) + (", …" if len(pairs) > 8 else "") if pairs else "no labels"
 
 
@@ -162,11 +164,16 @@ def _index(value: dict[str, Any]) -> Index:
 def _not_a_kit(kind: str) -> NotAModelKitError:
     image = "image" in kind or "docker" in kind
     return NotAModelKitError(
-        f"the reference exists but is not a ModelKit, it is {kind}",
+        f"the reference exists but is not a ModelKit, it is {_shown(kind)}",
         hint="a container image with models in it is for oci://, not kit://"
         if image
         else "push it with kit push",
     )
+
+
+def _shown(text: str) -> str:
+    """Return what may be printed of a text that somebody pushed."""
+    return text[:120] if text.isprintable() else ascii(text[:120])
 
 
 def _descriptor(value: object, what: str) -> Descriptor:

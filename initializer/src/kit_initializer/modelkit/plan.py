@@ -126,8 +126,11 @@ def _is_reference(path: str) -> bool:
 def _assign(parts: list[Entry], layers: list[Typed]) -> Iterator[tuple[Entry, Typed]]:
     """Pair each part with its layer: by digest if the parts have digests, in order if none has."""
     if any(entry.digest for entry in parts):
+        by_digest: dict[str, list[Typed]] = {}
+        for layer in layers:
+            by_digest.setdefault(layer.descriptor.digest, []).append(layer)
         for entry in parts:
-            yield entry, _by_digest(entry, layers)
+            yield entry, _named(entry, by_digest.get(entry.digest, []))
         return
     for kind in dict.fromkeys([entry.kind for entry in parts] + [known(layer).kind for layer in layers]):
         named = [entry for entry in parts if entry.kind == kind]
@@ -139,8 +142,7 @@ def _assign(parts: list[Entry], layers: list[Typed]) -> Iterator[tuple[Entry, Ty
         yield from zip(named, there, strict=True)
 
 
-def _by_digest(entry: Entry, layers: list[Typed]) -> Typed:
-    found = [layer for layer in layers if layer.descriptor.digest == entry.digest]
+def _named(entry: Entry, found: list[Typed]) -> Typed:
     if not found:
         missing = f"the digest {entry.digest[:100]!r}, which no layer has" if entry.digest else "no digest"
         raise NotAModelKitError(f"{entry.kind} {entry.path[:200]!r} of the config has {missing}")
