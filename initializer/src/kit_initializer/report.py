@@ -52,7 +52,9 @@ class Reporter:
 
     def _write_json(self, level: str, text: str, fields: Mapping[str, object]) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._write(json.dumps({"time": stamp, "level": level, "message": text, **fields}, ensure_ascii=False))
+        self._write(
+            json.dumps({"time": stamp, "level": level, "message": text, **fields}, ensure_ascii=False)
+        )
 
     def info(self, message: str) -> None:
         """Say what happens."""
