@@ -9,40 +9,83 @@ from typing import TYPE_CHECKING
 from kit_initializer import engine_kit
 from kit_initializer.archive.checksum import crc32
 from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
-from kit_initializer.errors import UnsafeContentError
+from kit_initializer.errors import (
+    DeniedError,
+    InitializerError,
+    IntegrityError,
+    KitFailedError,
+    NotFoundError,
+    TLSError,
+    UnreachableError,
+    UnsafeContentError,
+)
 from kit_initializer.publish import explain
+from kit_initializer.pull.resolve import contents
+from kit_initializer.registry import SEGMENT_BYTES, Source
+from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kit_initializer.archive import Tree
     from kit_initializer.pull.arrival import Arrival
+    from kit_initializer.pull.resolve import Resolved
+    from kit_initializer.registry import Registry
     from kit_initializer.report import Reporter
-    from kit_initializer.settings import Settings
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = _READ | os.O_DIRECTORY
 _CHUNK = 1024 * 1024
 
 
-def fill(arrivals: Sequence[Arrival], settings: Settings, reporter: Reporter) -> None:
+def fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> None:
     """Let Kit fill every arrival's tree, and note what it wrote, with the native engine's modes and patterns."""
     for resolved, tree in ((arrival.resolved, arrival.tree) for arrival in arrivals):
         # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
         reference = resolved.reference._replace(tag=None, digest=resolved.digest)
         path = os.readlink(f"/proc/self/fd/{tree.root}")
-        result = engine_kit.bring(
-            reference,
-            path,
-            settings,
-            resolved.repository.login,
-            lambda line: reporter.log("debug", f"kit: {line}"),
-        )
+        try:
+            result = engine_kit.bring(
+                reference,
+                path,
+                registry.settings,
+                resolved.repository.login,
+                lambda line: reporter.log("debug", f"kit: {line}"),
+            )
+        except KitFailedError as failed:
+            _find_cause(registry, resolved, failed)
+            raise
         reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
         try:
             tree.add(_walk(tree, tree.root, "", memoryview(bytearray(_CHUNK))))
         except OSError as error:
             raise explain(error, path) from error
+
+
+def _find_cause(registry: Registry, resolved: Resolved, failed: KitFailedError) -> None:
+    """Raise what is wrong with the registry or the layers, if that is why Kit failed; its exit code never tells.
+
+    It costs a second download of a kit that has failed, and gives a cause, where Kit's words would have to be guessed.
+    """
+    buffer = memoryview(bytearray(SEGMENT_BYTES))
+    try:
+        for part in contents(registry, resolved).parts:
+            layer = part.layer
+            verifier = Verifier(layer.digest, layer.size, part.what)
+            patience = part.repository.patience(attempts=registry.settings.retries)
+            source = Source(part.repository, layer.digest, layer.size, part.what, patience)
+            try:
+                for at in range(0, layer.size, SEGMENT_BYTES):
+                    view = buffer[: layer.size - at]
+                    source.fill(view, at, None)
+                    verifier.update(view)
+            finally:
+                source.close()
+            verifier.check()
+    except (NotFoundError, DeniedError, UnreachableError, TLSError, IntegrityError) as error:
+        raise error from failed
+    except InitializerError:
+        return  # the kit itself: Kit's own words say more about what Kit made of it
 
 
 def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> list[File]:

@@ -134,7 +134,7 @@ def _bring(
     if settings.engine == "kit":
         from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
 
-        kit.fill(arrivals, settings, reporter)
+        kit.fill(arrivals, registry, reporter)
     else:
         native.fill(arrivals, registry, reporter)
     for arrival in arrivals:
