@@ -135,7 +135,7 @@ class Authorizer:
         try:
             answer = json.loads(text)
             token = answer.get("token") or answer.get("access_token")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not token.isprintable():
             raise unreachable(str(service), "the token service gave no token")

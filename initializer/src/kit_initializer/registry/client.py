@@ -238,7 +238,15 @@ def _message(response: Response) -> str:
         body = json.loads(response.read(_ERROR_BYTES))
         first = body["errors"][0]
         words = [str(first[key]) for key in ("code", "message") if first.get(key)]
-    except (TransientError, InitializerError, ValueError, LookupError, TypeError, AttributeError):
+    except (
+        TransientError,
+        InitializerError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         return ""
     text = "".join(letter if letter.isprintable() else " " for letter in ": ".join(words))
     return f": {text[:200]}" if text else ""
@@ -249,6 +257,10 @@ def _content_range(value: str) -> tuple[int | None, int | None]:
     unit, _, rest = value.partition(" ")
     span, _, total = rest.partition("/")
     first = span.partition("-")[0]
-    if unit != "bytes" or not first.isdigit():
+    if unit != "bytes" or not _is_number(first):
         return None, None
-    return int(first), int(total) if total.isdigit() else None
+    return int(first), int(total) if _is_number(total) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20

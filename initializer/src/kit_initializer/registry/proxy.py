@@ -26,21 +26,21 @@ class Proxy(NamedTuple):
 
 def parse(url: str, name: str) -> Proxy:
     """Return the proxy of `url`; `name` is the variable or flag it comes from. Raises UsageError."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme != "http" or not parts.hostname or port == -1:
-        shown = f"{parts.scheme}://{parts.hostname}"
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        scheme = host = ""
+    if scheme != "http" or not host:
+        shown = f"{scheme}://{host}" if scheme else "not a URL"
         raise UsageError(
-            f"{name} is {shown!r}, which is no HTTP proxy's address", hint="write http://host:port"
+            f"{name} is {shown}, which is no HTTP proxy's address", hint="write http://host:port"
         )
     authorization = None
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = Secret("Basic " + b2a_base64(pair.encode(), newline=False).decode())
-    return Proxy(parts.hostname, port or 80, authorization)
+    return Proxy(host, port or 80, authorization)
 
 
 def bypassed(host: str, port: int, no_proxy: str) -> bool:

@@ -46,8 +46,8 @@ def origin_of(url: str) -> Origin:
 
 def _host_and_port(authority: str) -> tuple[str, str]:
     if authority.startswith("["):
-        host, _, port = authority[1:].partition("]")
-        return host, port.removeprefix(":")
+        host, bracket, port = authority[1:].partition("]")
+        return (host if bracket else ""), port.removeprefix(":")
     host, _, port = authority.partition(":")
     return host, port
 

@@ -155,10 +155,9 @@ class Wire:
     def _readinto_chunk(self, view: memoryview) -> int:
         if not self._chunk_left:
             size = self._line().partition(b";")[0].strip()
-            try:
-                self._chunk_left = int(size, 16)
-            except ValueError:
-                raise ProtocolError("a chunk has no size") from None
+            if not 0 < len(size) <= 16 or size.strip(b"0123456789abcdefABCDEF"):
+                raise ProtocolError("a chunk has no size")
+            self._chunk_left = int(size, 16)
             if not self._chunk_left:
                 while self._line():
                     pass  # trailers say nothing that is wanted
