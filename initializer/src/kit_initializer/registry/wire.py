@@ -114,7 +114,7 @@ class Wire:
         first, *lines = bytes(received[:end]).split(b"\r\n")
         version, _, rest = first.decode("latin-1").partition(" ")
         code, _, reason = rest.partition(" ")
-        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isdigit():
+        if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
             raise ProtocolError("the answer is not HTTP")
         return int(code), reason.strip(), Headers(lines)
 

@@ -1,0 +1,325 @@
+"""The registry's smaller parts: addresses, challenges, proxies, patience, and the window over a blob."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from email.utils import formatdate
+from threading import Event
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kit_initializer.errors import UnreachableError, UsageError
+from kit_initializer.registry import proxy
+from kit_initializer.registry.auth import parse_challenge
+from kit_initializer.registry.download import SEGMENT_BYTES, segment_bytes
+from kit_initializer.registry.retry import Patience, StoppedError, TransientError, retry_after, unreachable
+from kit_initializer.registry.url import origin_of, split
+from kit_initializer.registry.window import Window
+
+# addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "target"),
+    [
+        ("http://r.example/v2/", "r.example", "/v2/"),
+        ("HTTPS://R.Example:443", "r.example", "/"),
+        ("https://r.example:80/a?b#c", "r.example:80", "/a?b"),
+        ("http://r.example?b", "r.example", "/?b"),
+        ("http://ann:pw@r.example:5000/a", "r.example:5000", "/a"),
+        ("https://[::1]/a", "[::1]", "/a"),
+        ("https://[::1]:5000/a", "[::1]:5000", "/a"),
+    ],
+)
+def test_addresses(url: str, origin: str, target: str) -> None:
+    assert (str(split(url)[0]), split(url)[1]) == (origin, target)
+    assert origin_of(url) == split(url)[0]
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    assert origin_of("http://r.example") == ("http", "r.example", 80)
+    assert origin_of("http://r.example") != origin_of("https://r.example")
+    assert origin_of("https://r.example:443/x") == origin_of("https://r.example/y")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/a",
+        "r.example/a",
+        "ftp://r.example",
+        "http://",
+        "http:///a",
+        "http://:80",
+        "http://r.example:0",
+        "http://r.example:65536",
+        "http://r.example:x",
+        "http://r.example:\u00b2",
+        "http://[::1",
+        "http://[::1]x",
+        "http://r.example/a b",
+        "http://r.example/a\r\nX: y",
+        "http://r.example/\x7f",
+        "http://r.example/\u00e9",
+    ],
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(UnreachableError):
+        split(url)
+
+
+# challenges
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "parameters"),
+    [
+        ("Basic", "basic", {}),
+        ('BASIC realm="a, b"', "basic", {"realm": "a, b"}),
+        (
+            'Bearer realm="https://r.example/t?a=b",service="s",Scope="repository:a/b:pull,push"',
+            "bearer",
+            {"realm": "https://r.example/t?a=b", "service": "s", "scope": "repository:a/b:pull,push"},
+        ),
+        (
+            "Bearer realm=https://r.example/t , service=s",
+            "bearer",
+            {"realm": "https://r.example/t", "service": "s"},
+        ),
+        (r'Bearer realm="a \"b\" \\ c", x=y', "bearer", {"realm": r'a "b" \ c', "x": "y"}),
+        ('Bearer realm="open', "bearer", {"realm": "open"}),
+        ('Bearer realm="open\\', "bearer", {"realm": "open"}),
+        ("Negotiate abcdef", "negotiate", {}),
+        ("", "", {}),
+    ],
+)
+def test_challenges(text: str, scheme: str, parameters: dict[str, str]) -> None:
+    assert parse_challenge(text) == (scheme, parameters)
+
+
+@given(st.text())
+def test_any_challenge_can_be_read(text: str) -> None:
+    scheme, parameters = parse_challenge(text)
+    assert scheme == scheme.lower()
+    assert all(isinstance(value, str) for value in parameters.values())
+
+
+# proxies
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "login"),
+    [
+        ("http://p.example:3128", "p.example", 3128, None),
+        ("http://p.example", "p.example", 80, None),
+        ("p.example:3128", "p.example", 3128, None),
+        ("http://ann@p.example", "p.example", 80, "Basic YW5uOg=="),
+        ("http://ann:a%3Ab@[::1]:1/", "::1", 1, "Basic YW5uOmE6Yg=="),
+    ],
+)
+def test_proxies(url: str, host: str, port: int, login: str | None) -> None:
+    found = proxy.parse(url, "HTTP_PROXY")
+    assert (found.host, found.port) == (host, port)
+    assert (found.authorization.reveal() if found.authorization else None) == login
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://ann:secret@p.example", "https://ann:secret@p.example", "http://", "http://a:b:c"]
+)
+def test_what_is_no_proxy(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^--proxy is ") as caught:
+        proxy.parse(url, "--proxy")
+    assert "secret" not in caught.value.line()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "no_proxy", "bypassed"),
+    [
+        ("r.example", 443, "", False),
+        ("r.example", 443, "*", True),
+        ("r.example", 443, " , r.example", True),
+        ("R.Example.", 443, "r.EXAMPLE", True),
+        ("a.r.example", 443, "r.example", True),
+        ("ar.example", 443, "r.example", False),
+        ("r.example", 443, ".r.example", False),
+        ("a.r.example", 443, ".r.example", True),
+        ("a.r.example", 443, "*.r.example", True),
+        ("r.example", 443, "*.r.example", False),
+        ("r.example", 443, "r.example:443", True),
+        ("r.example", 5000, "r.example:443", False),
+        ("10.1.2.3", 443, "10.0.0.0/8", True),
+        ("11.1.2.3", 443, "10.0.0.0/8", False),
+        ("10.1.2.3", 443, "10.0.0.0/x", False),
+        ("r.example", 443, "10.0.0.0/8", False),
+        ("10.1.2.3", 443, "10.1.2.3", True),
+        ("10.1.2.3", 443, "10.1.2.3:443", True),
+        ("10.1.2.3", 80, "10.1.2.3:443", False),
+        ("10.1.2.3", 443, "2.3", False),
+        ("2001:db8::1", 443, "2001:db8::/32", True),
+        ("2001:db8::1", 443, "[2001:db8:0::1]:443", True),
+        ("2001:db8::1", 443, "[2001:db8:0::1]", True),
+        ("2001:db8::1", 443, "2001:db8::1", True),
+        ("10.1.2.3", 443, "fd00::/8", False),
+        ("localhost", 443, "", True),
+        ("127.8.8.8", 443, "", True),
+        ("::1", 443, "", True),
+    ],
+)
+def test_no_proxy(*, host: str, port: int, no_proxy: str, bypassed: bool) -> None:
+    assert proxy.bypassed(host, port, no_proxy) is bypassed
+
+
+# patience
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("0", 0, 0),
+        (" 7 ", 7, 7),
+        ("99999999999999", 999_999_999, 999_999_999),
+        (formatdate(time.time() + 50, usegmt=True), 40, 50),
+        (formatdate(time.time() - 50, usegmt=True), 0, 0),
+        (formatdate(time.time() + 50), 40, 50),
+    ],
+)
+def test_retry_after(value: str, least: float, most: float) -> None:
+    seconds = retry_after(value)
+    assert seconds is not None
+    assert least <= seconds <= most
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "soon", "-1", "1.5", "\u00b2", "Mon, 99 Foo 2026 00:00:00 GMT", "0, 1"]
+)
+def test_a_retry_after_that_says_nothing(value: str | None) -> None:
+    assert retry_after(value) is None
+
+
+def test_patience_ends_after_so_many_failures_in_a_row() -> None:
+    said: list[str] = []
+    patience = Patience(attempts=2, stalled_s=60, stop=Event(), say=said.append)
+    failure = unreachable("r.example", "down")
+    patience.wait(failure)
+    patience.moved()
+    patience.wait(failure)
+    patience.wait(failure)
+    with pytest.raises(UnreachableError) as caught:
+        patience.wait(failure)
+    assert caught.value is failure.error
+    assert len(said) == 3
+    assert all(line.startswith("r.example: down: trying again in 0.") for line in said)
+
+
+def wait_on(patience: Patience, failure: TransientError) -> None:
+    while True:
+        patience.wait(failure)
+
+
+def test_patience_ends_when_nothing_moves() -> None:
+    patience = Patience(attempts=None, stalled_s=0.3, stop=Event())
+    began = time.monotonic()
+    with pytest.raises(UnreachableError):
+        wait_on(patience, unreachable("r.example", "down"))
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("after", "ends"), [(0.01, False), (119.0, False), (121.0, True)])
+def test_a_server_is_waited_for_but_not_for_long(*, after: float, ends: bool) -> None:
+    stop = Event()
+    patience = Patience(attempts=None, stalled_s=60, stop=stop)
+    threading.Timer(0.05, stop.set).start()
+    failure = unreachable("r.example", "busy", retry_after_s=after)
+    with pytest.raises(UnreachableError if ends else StoppedError):
+        wait_on(patience, failure)
+
+
+def test_a_run_that_is_called_off_waits_for_nothing() -> None:
+    stop = Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        Patience(attempts=None, stalled_s=60, stop=stop).wait(TransientError(UnreachableError("x")))
+
+
+# the window
+
+
+def test_segments_stay_within_the_budget() -> None:
+    assert segment_bytes(1) == segment_bytes(8) == SEGMENT_BYTES
+    assert 64 * 1024 <= segment_bytes(64) < SEGMENT_BYTES
+
+
+def test_a_claim_that_nobody_else_would_take_is_not_taken_back() -> None:
+    window = Window(100, segment=10, slots=4, readers=1)
+    window.join()
+    assert window.claim(4) == (0, 4)
+    assert not window.give_back(0, 4)
+    window.join()
+    assert window.give_back(2, 4)
+    assert window.claim(4) == (2, 4)
+
+
+def test_a_failure_ends_readers_and_claimants() -> None:
+    window = Window(100, segment=10, slots=1, readers=1)
+    window.join()
+    assert window.claim(1) == (0, 1)
+    problem = UnreachableError("down")
+    threading.Timer(0.05, window.fail, [problem]).start()
+    with pytest.raises(UnreachableError) as caught:
+        next(window.read(0))
+    assert caught.value is problem
+    window.fail(UnreachableError("later"))
+    assert window.claim(1) is None
+    with pytest.raises(UnreachableError, match="down"):
+        next(window.read(0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(0, 2000),
+    segment=st.integers(1, 200),
+    slots=st.integers(4, 8),
+    readers=st.integers(1, 3),
+    runs=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    gives_back=st.booleans(),
+)
+def test_what_lands_in_any_order_leaves_in_order(
+    *, size: int, segment: int, slots: int, readers: int, runs: list[int], gives_back: bool
+) -> None:
+    """Several connections fill runs of segments, some give theirs back; every reader sees the blob once."""
+    blob = random.Random(size).randbytes(size)
+    window = Window(size, segment=segment, slots=slots, readers=readers)
+
+    def fetch(run: int, *, unwilling: bool) -> None:
+        while (claim := window.claim(run)) is not None:
+            first, last = claim
+            if unwilling and window.give_back(first, last):
+                return
+            for index in range(first, last):
+                window.buffer(index)[:] = blob[index * segment : index * segment + window.length(index)]
+                window.landed(index)
+
+    seen = [bytearray() for _ in range(readers)]
+
+    def read(number: int) -> None:
+        for part in window.read(number):
+            seen[number] += part
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(readers)]
+    for number, run in enumerate(runs):
+        window.join()
+        threads.append(
+            threading.Thread(target=fetch, args=(run,), kwargs={"unwilling": gives_back and number > 0})
+        )
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert all(bytes(each) == blob for each in seen)
+    assert (window.received, window.unclaimed()) == (size, 0)
