@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.kits import Kit
 
 RECORD = ".kit-initializer.json"
+# What every password and token in these tests begins with, and where the command is given secrets by name.
+CANARY = "canary-5e1c"
+SECRETS = ("KIT_PASSWORD", "KIT_DOCKER_CONFIG_JSON", "STORAGE_CONFIG")
 DOOM = Path(__file__).parent / "doom.py"
 
 
@@ -44,6 +47,7 @@ class Process(subprocess.Popen[str]):
 
     def __init__(self, arguments: list[str], environ: Mapping[str, str], message: Path) -> None:
         self._message = message
+        self._secrets = [environ[name].strip() for name in SECRETS if len(environ.get(name, "").strip()) > 4]
         self._began = time.monotonic()
         super().__init__(arguments, env=environ, stderr=subprocess.PIPE, text=True)
 
@@ -57,6 +61,8 @@ class Process(subprocess.Popen[str]):
             pytest.fail(f"still running after {timeout} s; it said:\n{text}")
         assert "Traceback" not in text, text
         message = self._message.read_text(encoding="utf-8") if self._message.exists() else ""
+        for secret in [CANARY, *self._secrets]:  # whatever a test is about, no secret is ever shown
+            assert secret not in text + message, "a secret is shown"
         return Run(self.returncode, text.splitlines(), message, time.monotonic() - self._began)
 
 

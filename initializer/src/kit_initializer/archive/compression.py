@@ -75,7 +75,8 @@ def _gzip(chunks: Iterable[memoryview], limits: Limits, what: str) -> Iterator[m
     for chunk in chunks:
         gauge.consumed += len(chunk)
         data: memoryview | bytes = chunk
-        while len(data):
+        more = False  # the input is used up, but the decoder may hold more than it was allowed to hand out
+        while len(data) or more:
             if decoder.eof:
                 decoder = zlib.decompressobj(wbits=_GZIP_WBITS)
             begun = True
@@ -85,14 +86,9 @@ def _gzip(chunks: Iterable[memoryview], limits: Limits, what: str) -> Iterator[m
                 raise UnsafeContentError(f"{what} is not valid gzip: {error}") from error
             gauge.add(len(output))
             data = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            more = not decoder.eof and len(output) == _OUTPUT_BYTES
             if output:
                 yield memoryview(output)
-            while not decoder.eof and not len(data) and len(output) == _OUTPUT_BYTES:
-                # the input is used up, but the decoder may hold more than it was allowed to hand out
-                output = decoder.decompress(b"", _OUTPUT_BYTES)
-                gauge.add(len(output))
-                if output:
-                    yield memoryview(output)
     if not begun or not decoder.eof:
         raise UnsafeContentError(f"{what} ends in the middle of its gzip stream")
 
@@ -127,5 +123,5 @@ def _zstd(chunks: Iterable[memoryview], limits: Limits, what: str) -> Iterator[m
             data = decoder.unused_data if decoder.eof else b""
             if output:
                 yield memoryview(output)
-    if not begun or not decoder.eof:
+    if begun and not decoder.eof:  # of no content at all, some encoders make no frame at all
         raise UnsafeContentError(f"{what} ends in the middle of its zstd stream")

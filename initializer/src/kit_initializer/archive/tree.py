@@ -12,7 +12,7 @@ import os
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from kit_initializer.archive.checksum import crc32
+from kit_initializer.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
 
 if TYPE_CHECKING:

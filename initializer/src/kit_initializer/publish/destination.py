@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from kit_initializer.archive.checksum import crc32
+from kit_initializer.checksum import crc32
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
 

@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from kit_initializer import engine_kit
-from kit_initializer.archive.checksum import crc32
 from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
+from kit_initializer.checksum import crc32
 from kit_initializer.errors import (
     DeniedError,
     InitializerError,

@@ -84,7 +84,7 @@ def contents(registry: Registry, resolved: Resolved) -> Contents:
         manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
         lent = _plan(repository, above, manifest, settings, only_model=True)
         parts += [_part(repository, above, layer) for layer in lent.layers]
-        if not lent.layers and lent.parent is None:
+        if not lent.layers and lent.parent is None and not settings.filters:
             raise NotAModelKitError(f"{reference} takes its model from {above}, which has none")
         parent = lent.parent
     return Contents(tuple(parts), plan.kitfile)

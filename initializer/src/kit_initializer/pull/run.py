@@ -40,7 +40,13 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
     Raises InitializerError. A kit that is in place already costs no download, and with a pinned digest no request.
     """
     began = time.monotonic()
-    registry = Registry(settings, lambda host: credentials.find(host, settings), Event(), reporter.warn)
+    registry = Registry(
+        settings,
+        lambda host: credentials.find(host, settings, reporter.warn),
+        Event(),
+        say=reporter.info,
+        warn=reporter.warn,
+    )
     places: list[_Place] = []
     try:
         places = _open(pairs, reporter)

@@ -40,7 +40,8 @@ class Fetched(NamedTuple):
 class Registry:
     """Everything a run fetches, over connections that its repositories share.
 
-    `login` is asked for credentials once per repository, and only after the registry wanted some.
+    `login` is asked for credentials once per repository, and only after the registry wanted some. `say` is told what
+    is worth a line in the log, `warn` what goes wrong and is tried again.
     """
 
     def __init__(
@@ -48,11 +49,14 @@ class Registry:
         settings: Settings,
         login: Callable[[str], Login | None],
         stop: Event,
+        *,
         say: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.say = say
+        self.warn = warn
         self.transport = Transport(settings, stop)
         self._login = login
 
@@ -63,7 +67,7 @@ class Registry:
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
         return Patience(
-            attempts=attempts, stalled_s=self.settings.progress_timeout, stop=self.stop, say=self.say
+            attempts=attempts, stalled_s=self.settings.progress_timeout, stop=self.stop, warn=self.warn
         )
 
     def abort(self) -> None:

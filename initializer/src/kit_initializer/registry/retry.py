@@ -38,12 +38,12 @@ class Patience:
     """
 
     def __init__(
-        self, *, attempts: int | None, stalled_s: float, stop: Event, say: Callable[[str], None] | None = None
+        self, *, attempts: int | None, stalled_s: float, stop: Event, warn: Callable[[str], None]
     ) -> None:
         self._attempts = attempts
         self._stalled_s = stalled_s
         self._stop = stop
-        self._say = say
+        self._warn = warn
         self._failures = 0
         self._moved = time.monotonic()
 
@@ -68,8 +68,7 @@ class Patience:
             allowed = max(allowed, _LONGEST_RETRY_AFTER_S)
         if time.monotonic() + delay - self._moved > allowed:
             raise failure.error from failure
-        if self._say is not None:
-            self._say(f"{failure}: trying again in {delay:.1f} s")
+        self._warn(f"{failure}: trying again in {delay:.1f} s")
         if self._stop.wait(delay):
             raise StoppedError("stopped")
 
