@@ -150,9 +150,10 @@ class Writer:
     def file(self, name: str, content: Iterable[memoryview], *, executable: bool = False) -> None:
         """Write one new file from `content`, or read past it when it is not wanted."""
         self._count()
-        parts = self._base + split(name, self._limits, self._what)
-        if not parts or name.endswith("/"):
+        own = split(name, self._limits, self._what)
+        if not own or name.endswith("/"):
             raise UnsafeContentError(f"{self._what} holds a file without a name: {name!r}")
+        parts = self._base + own
         path = "/".join(parts)
         if self._tree.keep is not None and not self._tree.keep(path):
             for _ in content:
