@@ -201,6 +201,10 @@ def test_a_retry_after_that_says_nothing(value: str | None) -> None:
     assert retry_after(value) is None
 
 
+def ignored(_: str) -> None:
+    """Take a warning that the test is not about."""
+
+
 def test_patience_ends_after_so_many_failures_in_a_row() -> None:
     said: list[str] = []
     patience = Patience(attempts=2, stalled_s=60, stop=Event(), warn=said.append)
@@ -222,7 +226,7 @@ def wait_on(patience: Patience, failure: TransientError) -> None:
 
 
 def test_patience_ends_when_nothing_moves() -> None:
-    patience = Patience(attempts=None, stalled_s=0.3, stop=Event(), warn=[].append)
+    patience = Patience(attempts=None, stalled_s=0.3, stop=Event(), warn=ignored)
     began = time.monotonic()
     with pytest.raises(UnreachableError):
         wait_on(patience, unreachable("r.example", "down"))
@@ -232,7 +236,7 @@ def test_patience_ends_when_nothing_moves() -> None:
 @pytest.mark.parametrize(("after", "ends"), [(0.01, False), (119.0, False), (121.0, True)])
 def test_a_server_is_waited_for_but_not_for_long(*, after: float, ends: bool) -> None:
     stop = Event()
-    patience = Patience(attempts=None, stalled_s=60, stop=stop, warn=[].append)
+    patience = Patience(attempts=None, stalled_s=60, stop=stop, warn=ignored)
     threading.Timer(0.05, stop.set).start()
     failure = unreachable("r.example", "busy", retry_after_s=after)
     with pytest.raises(UnreachableError if ends else StoppedError):
@@ -243,7 +247,7 @@ def test_a_run_that_is_called_off_waits_for_nothing() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(StoppedError):
-        Patience(attempts=None, stalled_s=60, stop=stop, warn=[].append).wait(TransientError(UnreachableError("x")))
+        Patience(attempts=None, stalled_s=60, stop=stop, warn=ignored).wait(TransientError(UnreachableError("x")))
 
 
 # the window
