@@ -88,7 +88,7 @@ def test_blobs_belong_to_their_repository(registry: Registry, client: Client, ki
     [("0-0", 0, 1), ("100-199", 100, 200), ("100-", 100, None), ("-5", -5, None), ("0-99999999", 0, None)],
 )
 @pytest.mark.parametrize("stored", ["memory", "file"])
-def test_ranges(  # noqa: PLR0917
+def test_ranges(
     registry: Registry, client: Client, tmp_path: Path, part: str, start: int, stop: int | None, stored: str
 ) -> None:
     made = pack(
