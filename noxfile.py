@@ -137,6 +137,40 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def oras(session: nox.Session) -> None:
+    """Build the environment of oras-py, a peer of the benchmark."""
+    install(session, "oras")
+
+
+@nox.session(default=False)
+def kserve_storage(session: nox.Session) -> None:
+    """Build the environment of KServe's own storage initializer, a peer of the benchmark."""
+    install(session, "kserve-storage")
+
+
+@nox.session(default=False, requires=["oras", "kserve_storage"])
+def bench(session: nox.Session) -> None:
+    """Measure speed beside peers: needs `docker-registry`; Kit by KIT (`-- --help`); bounded by 10 minutes or so."""
+    measure(session)
+
+
+@nox.session(default=False, requires=["oras", "kserve_storage"])
+def release(session: nox.Session) -> None:
+    """Hold the initializer to its budget of speed and memory; for a machine that does nothing else."""
+    measure(session, "--enforce", "--growth=")
+
+
+def measure(session: nox.Session, *arguments: str) -> None:
+    """Run the benchmark on wheels that are compiled as the image's are, whatever this machine's settings."""
+    install(session, "quickstart", *DISTRIBUTIONS)
+    session.run("python", "-m", "compileall", "-q", "-o", "0", session.virtualenv.location, silent=True)
+    environments = Path(session.virtualenv.location).parent
+    python = {name: str(environments / name / "bin" / "python") for name in ("oras", "kserve_storage")}
+    peers = ["--oras", python["oras"], "--kserve", python["kserve_storage"]]
+    session.run("python", "-m", "bench", *peers, *arguments, *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve the groups of pyproject.toml into constraints/ anew: with hashes, and without any host name."""
     install(session, "lock")
@@ -147,7 +181,8 @@ def lock(session: nox.Session) -> None:
     for group, extras in (("tests", clouds), ("e2e", ()), ("quickstart", ())):
         lock_group(session, group, *ours, *extras, "--constraints", "constraints/lint.txt")
     lock_group(session, "mlserver", python=MLSERVER_PYTHONS[-1])
-    lock_group(session, "lock")
+    for group in ("oras", "kserve-storage", "lock"):
+        lock_group(session, group)
 
 
 def lock_group(session: nox.Session, group: str, *arguments: str, python: str = "3.11") -> None:

@@ -107,8 +107,8 @@ def say(measured: Measured) -> None:
 
 
 def grow(curve: Growth, found: Sequence[Peer], work: Path, *, rounds: int) -> list[Measured]:
-    """Measure one growth curve, ours beside Kit's."""
-    two = [peer for peer in found if peer.name in {peers.OURS, peers.KIT}]
+    """Measure one growth curve, ours beside Kit's two ways."""
+    grown = [peer for peer in found if peer.name in {peers.OURS, peers.KIT, peers.KIT_PULL}]
     points = []
     with ExitStack() as stack:
         kit, host = stack.enter_context(served(curve.points[0][1], work)) if curve.at_once else (None, "")
@@ -116,7 +116,7 @@ def grow(curve: Growth, found: Sequence[Peer], work: Path, *, rounds: int) -> li
             with ExitStack() as own:
                 one, where = (kit, host) if kit else own.enter_context(served(shape, work))
                 at_once = at if curve.at_once else 1
-                points.append(compare(shape, one, where, two, work, rounds=rounds, at=at, at_once=at_once))
+                points.append(compare(shape, one, where, grown, work, rounds=rounds, at=at, at_once=at_once))
             say(points[-1]._replace(what=f"{curve.axis}: {at:,}"))
     return points
 
@@ -195,7 +195,9 @@ def run(options: argparse.Namespace, work: Path) -> tables.Report:
     versions = {peer.name: peer.version for peer in found}
     points = [point for _, _, each in curves for point in each if not _many(point)]
     verdicts = results.judge(measured, points)
-    return tables.Report(machine.facts(work), versions, measured, curves, physical(work), verdicts)
+    verifying = [peer.name for peer in found if peer.verifies]
+    facts, limits = machine.facts(work), physical(work)
+    return tables.Report(facts, versions, verifying, measured, curves, limits, verdicts)
 
 
 def _many(point: Measured) -> bool:
@@ -206,15 +208,18 @@ def keep(report: tables.Report, folder: Path, *, docs: bool) -> None:
     """Write JSON, Markdown and plots; into the page of the documentation as well, if that is asked for."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = report.machine
-    note = f"{facts['cores']} cores, Linux {facts['kernel']}, {facts['date']}; line: lowest to highest round"
+    place = f"{facts['cores']} shared cores, trees on {facts['file_system']}, {facts['date']}"
+    star = f"; {tables.STAR} checks no layer against its digest"
     files = {
         "bench.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n",
         "bench.md": report.as_markdown(),
     }
     if report.shapes:
-        files["shapes.svg"] = plot.shapes(report.shapes, list(report.versions), note)
+        files["shapes.svg"] = plot.shapes(
+            report.shapes, report.names(), f"{place}; line: lowest to highest round{star}"
+        )
     if report.growth:
-        files["growth.svg"] = plot.growth(report.growth, note.partition(";")[0])
+        files["growth.svg"] = plot.growth(report.growth, report.names(), place + star)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     if docs:

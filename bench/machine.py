@@ -136,10 +136,12 @@ def _decompressors(source: bytes) -> Iterator[Limit]:
     def inflate(module: object) -> Callable[[], int]:
         def run() -> int:
             decoder = module.decompressobj(wbits=31)  # type: ignore[attr-defined]
-            data, total = packed, 0
-            while not decoder.eof:
-                total += len(decoder.decompress(data, _PIECE))
-                data = decoder.unconsumed_tail
+            total = 0
+            for at in range(0, len(packed), _PIECE):
+                data = packed[at : at + _PIECE]
+                while data:
+                    total += len(decoder.decompress(data, _PIECE))
+                    data = decoder.unconsumed_tail
             return total
 
         return run

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.shapes import Shape
     from kit_conformance.testbed.kits import Kit
 
-OURS, KIT = "kit-initializer", "kit unpack"
+OURS, KIT, KIT_PULL = "kit-initializer", "kit unpack", "kit pull + unpack"
 _HERE = Path(__file__).parent
 _TAR_FLAGS = {"": "", "gzip": "z", "gzip-fastest": "z", "zstd": "--zstd "}
 
@@ -46,13 +46,18 @@ class Command(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """One way to bring a kit. `without` is what it takes off paths, `cannot` why it has no part in a shape."""
+    """One way to bring a kit.
+
+    `cannot` says why it has no part in a shape, `without` what it takes off paths, `verifies` whether it checks the
+    digests of layers.
+    """
 
     name: str
     version: str
     command: Callable[[Job], Command]
     cannot: Callable[[Shape], str] = lambda _: ""
     without: str = ""
+    verifies: bool = False
 
 
 def _environ(job: Job, **more: str) -> dict[str, str]:
@@ -73,7 +78,7 @@ def ours(command: str) -> Peer:
         environ = _environ(job, KIT_UNPACK_FLAGS="--plain-http", KIT_TERMINATION_LOG=log)
         return Command((command, f"kit://{job.reference}", str(job.destination)), environ)
 
-    return Peer(OURS, f"{version}, Python {python_version}", run)
+    return Peer(OURS, f"{version}, Python {python_version}", run, verifies=True)
 
 
 def _kit_environ(job: Job, binary: Path) -> dict[str, str]:
@@ -111,7 +116,7 @@ def kit_peers(binary: Path, entrypoint: Path | None) -> list[Peer]:
 
     peers = [
         Peer(KIT, version, unpack, cannot),
-        Peer("kit pull + unpack", version, pull, cannot),
+        Peer(KIT_PULL, version, pull, cannot, verifies=True),
     ]
     if entrypoint is not None:
         peers.append(Peer("KitOps entrypoint", f"Kit {version}", script, cannot))
@@ -140,7 +145,7 @@ def shell() -> Peer:
             lines.append(f"wait $sum; grep -q '^{layer.digest.partition(':')[2]} ' {hashed}.txt; rm {hashed}")
         return Command(("bash", "-c", "\n".join(lines), "bash", str(job.destination)), _environ(job))
 
-    return Peer("curl, sha256sum, tar", f"curl {version}", run)
+    return Peer("curl, sha256sum, tar", f"curl {version}", run, verifies=True)
 
 
 def oras(python: str) -> Peer:

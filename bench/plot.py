@@ -6,11 +6,11 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from bench.peers import KIT, OURS
+from bench.peers import OURS
 from bench.results import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bench.results import Measured
 
@@ -90,15 +90,15 @@ _OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def legend(canvas: Canvas, peers: Sequence[str], x: float, y: float) -> None:
+def legend(canvas: Canvas, peers: Mapping[str, str], x: float, y: float) -> None:
     """Name the peers beside their forms, in one row."""
-    for index, peer in enumerate(peers):
+    for index, (peer, words) in enumerate(peers.items()):
         canvas.mark(x, y - 4, index)
-        canvas.text(x + 11, y, peer, weight=700 if peer == OURS else 400)
-        x += 36 + 6.9 * len(peer)
+        canvas.text(x + 11, y, words, weight=700 if peer == OURS else 400)
+        x += 36 + 6.9 * len(words)
 
 
-def shapes(measured: Sequence[Measured], peers: Sequence[str], note: str) -> str:
+def shapes(measured: Sequence[Measured], peers: Mapping[str, str], note: str) -> str:
     """Draw every peer's time on every shape as a multiple of ours: right of the line is slower than ours."""
     row, left, right, top = 36, 236, 96, 104
     width, height = 980, top + row * len(measured) + 66
@@ -137,20 +137,17 @@ def shapes(measured: Sequence[Measured], peers: Sequence[str], note: str) -> str
     return canvas.finish("Time to bring a kit, as a multiple of kit-initializer's")
 
 
-def growth(curves: Sequence[tuple[str, str, Sequence[Measured]]], note: str) -> str:
-    """Draw seconds and memory over each number that grows, ours beside Kit's."""
-    panel, gap, left, top, tall = 206, 34, 56, 96, 176
+def growth(curves: Sequence[tuple[str, str, Sequence[Measured]]], peers: Mapping[str, str], note: str) -> str:
+    """Draw seconds and memory over each number that grows."""
+    panel, gap, left, top, tall = 206, 34, 56, 118, 176
     width, height = left + len(curves) * (panel + gap), top + 2 * (tall + 62)
     canvas = Canvas(width, height)
     canvas.text(20, 30, "How time and memory grow", size=17, weight=700)
     canvas.text(20, 50, note, size=12, colour=_FAINT)
-    legend(canvas, [OURS, KIT], 26, 76)
-    walls = [
-        wall for _, _, points in curves for p in points for peer in (OURS, KIT) if (wall := p.wall(peer))
-    ]
-    peaks = [
-        peak for _, _, points in curves for p in points for peer in (OURS, KIT) if (peak := p.peak(peer))
-    ]
+    shown = {peer: words for peer, words in peers.items() if peer in curves[0][2][0].samples}
+    legend(canvas, shown, 26, 76)
+    walls = [wall for _, _, points in curves for p in points for peer in shown if (wall := p.wall(peer))]
+    peaks = [peak for _, _, points in curves for p in points for peer in shown if (peak := p.peak(peer))]
     rows: list[tuple[str, float, float, Callable[[Measured, str], float | None], str]] = [
         ("seconds", min(walls) * 0.8, max(walls) * 1.25, lambda p, peer: p.wall(peer), "s"),
         ("memory, MiB", 0, max([64.0, *[peak / MIB for peak in peaks]]) * 1.1, _peak, "MiB"),
@@ -172,9 +169,9 @@ def growth(curves: Sequence[tuple[str, str, Sequence[Measured]]], note: str) -> 
                 canvas.text(
                     begin + panel / 2, upper + tall + 38, axis, anchor="middle", size=12, colour=_FAINT
                 )
-            for peer in (KIT, OURS):
+            for peer in reversed(shown):
                 found = [(p, v) for p in points if (v := value(p, peer)) is not None]
-                index = (OURS, KIT).index(peer)
+                index = list(shown).index(peer)
                 canvas.path([(x(p.at), y(v)) for p, v in found], _COLOURS[index])
                 for p, v in found:
                     canvas.mark(x(p.at), y(v), index, 4, f"{peer}, {p.at:,}: {v:.3g} {unit}")

@@ -96,7 +96,7 @@ GROWTH = (
     Growth("layers", "layers that make up 128 MB", _layers(1, 2, 4, 8, 16, 32, 64)),
     Growth(
         "pulls",
-        "pulls of 64 MB at once, from one registry",
+        "pulls of 64 MB at once",
         tuple((n, Shape("64mb", "64 MB", 64 * MB, seconds=4)) for n in (1, 2, 4, 8, 16, 32)),
         at_once=True,
     ),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.results import Measured, Verdict
 
 SCHEMA = 1
+STAR = "*"  # checks no layer against its digest
 
 
 class Report(NamedTuple):
@@ -21,6 +22,7 @@ class Report(NamedTuple):
 
     machine: Mapping[str, object]
     versions: Mapping[str, str]
+    verifying: Sequence[str]
     shapes: Sequence[Measured]
     growth: Sequence[tuple[str, str, Sequence[Measured]]]
     limits: Sequence[Limit]
@@ -32,6 +34,7 @@ class Report(NamedTuple):
             "schema_version": SCHEMA,
             "machine": dict(self.machine),
             "versions": dict(self.versions),
+            "verifying": list(self.verifying),
             "shapes": [each.as_json() for each in self.shapes],
             "growth": [
                 {"name": name, "axis": axis, "points": [each.as_json() for each in points]}
@@ -43,15 +46,20 @@ class Report(NamedTuple):
 
     def sections(self) -> dict[str, str]:
         """Return the tables by name, as they go into a page."""
+        names = self.names()
         return {
             "machine": self._machine(),
-            "shapes": times(self.shapes, list(self.versions)),
-            "ratios": ratios(self.shapes, list(self.versions)),
-            "means": means(self.shapes, list(self.versions)),
+            "shapes": times(self.shapes, names),
+            "ratios": ratios(self.shapes, names),
+            "means": means(self.shapes, names),
             "budget": budget(self.verdicts),
             "limits": limits(self.limits),
-            "growth": "\n\n".join(curve(axis, points) for _, axis, points in self.growth),
+            "growth": "\n\n".join(curve(axis, points, names) for _, axis, points in self.growth),
         }
+
+    def names(self) -> dict[str, str]:
+        """Return how each peer is shown: with a star where it takes a layer for what it claims to be."""
+        return {peer: peer if peer in self.verifying else f"{peer} {STAR}" for peer in self.versions}
 
     def as_markdown(self) -> str:
         """Return one page with every table that has rows."""
@@ -73,9 +81,12 @@ class Report(NamedTuple):
         loads = [value for each in self.shapes for value in each.load]
         load = f", load average {min(loads):.1f} to {max(loads):.1f}" if loads else ""
         peers = "; ".join(f"{name} {version}" for name, version in self.versions.items())
+        star = (
+            f" {STAR} checks no layer against its digest." if len(self.verifying) < len(self.versions) else ""
+        )
         return (
             f"{facts['date']}: {facts['cores']} cores of {facts['processor']}, {facts['memory_gib']} GiB,"
-            f" Linux {facts['kernel']}, trees on {facts['file_system']}{load}.\n{peers}."
+            f" Linux {facts['kernel']}, trees on {facts['file_system']}{load}. {peers}.{star}"
         )
 
 
@@ -92,13 +103,13 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
-def times(shapes: Sequence[Measured], peers: Sequence[str]) -> str:
+def times(shapes: Sequence[Measured], peers: Mapping[str, str]) -> str:
     """Return the median seconds of every peer on every shape."""
     rows = [[each.what, *[seconds(each.wall(peer)) or _why(each, peer) for peer in peers]] for each in shapes]
-    return table(["median seconds", *peers], rows)
+    return table(["median seconds", *peers.values()], rows)
 
 
-def ratios(shapes: Sequence[Measured], peers: Sequence[str]) -> str:
+def ratios(shapes: Sequence[Measured], peers: Mapping[str, str]) -> str:
     """Return ours divided by every other peer: the median with the lowest and the highest of the rounds."""
     others = [peer for peer in peers if peer != OURS]
     rows = []
@@ -108,10 +119,10 @@ def ratios(shapes: Sequence[Measured], peers: Sequence[str]) -> str:
             ratio = each.ratio(peer)
             cells.append(f"**{ratio.median:.2f}** ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "")
         rows.append([each.what, str(len(each.of(OURS))), *cells])
-    return table(["ours / theirs", "rounds", *others], rows) if others else ""
+    return table(["ours / theirs", "rounds", *[peers[peer] for peer in others]], rows) if others else ""
 
 
-def means(shapes: Sequence[Measured], peers: Sequence[str]) -> str:
+def means(shapes: Sequence[Measured], peers: Mapping[str, str]) -> str:
     """Return what it takes: processor seconds, and MiB of the largest process."""
     rows = []
     for each in shapes:
@@ -120,7 +131,7 @@ def means(shapes: Sequence[Measured], peers: Sequence[str]) -> str:
             cpu, peak = each.cpu(peer), each.peak(peer)
             cells.append("" if cpu is None or peak is None else f"{seconds(cpu)} s, {peak / MIB:.0f} MiB")
         rows.append([each.what, *cells])
-    return table(["processor, memory", *peers], rows)
+    return table(["processor, memory", *peers.values()], rows)
 
 
 def _why(each: Measured, peer: str) -> str:
@@ -151,7 +162,7 @@ def limits(found: Sequence[Limit]) -> str:
     return table(["one thread", "rate", "400 MB take"], rows)
 
 
-def curve(axis: str, points: Sequence[Measured]) -> str:
+def curve(axis: str, points: Sequence[Measured], names: Mapping[str, str]) -> str:
     """Return one growth curve as a table."""
     peers = [peer for peer in points[0].samples if any(point.of(peer) for point in points)] if points else []
     rows = []
@@ -161,4 +172,4 @@ def curve(axis: str, points: Sequence[Measured]) -> str:
             peak = point.peak(peer)
             cells += [seconds(point.wall(peer)), "" if peak is None else f"{peak / MIB:.0f} MiB"]
         rows.append([f"{point.at:,}", *cells])
-    return table([axis, *[cell for peer in peers for cell in (peer, "memory")]], rows)
+    return table([axis, *[cell for peer in peers for cell in (names[peer], "memory")]], rows)
