@@ -6,6 +6,7 @@ run never counts as passed: it is skipped with its reason, listed again at the e
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from e2e.harness.images import ABSENT
 from e2e.harness.objects import Cluster
 from e2e.harness.story import Story
 from e2e.harness.versions import IMAGES, ROOT
+from e2e.harness.waiting import NotYetError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,7 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of the stories."""
     config.addinivalue_line("markers", "plain: a story without KServe")
     config.addinivalue_line(
-        "markers", "needs(name, ...): kserve, kit, kserve-sklearnserver, kserve-mlserver or mlserver"
+        "markers", "alone: what it does reaches the whole cluster, so nothing runs beside it"
+    )
+    config.addinivalue_line(
+        "markers", "needs(name, ...): kserve, kserve>=V, kit, ours (kind's cluster), a runtime or an image"
     )
 
 
@@ -42,6 +47,10 @@ def _absent(state: State, need: str) -> str:
     """Return why a need is not met, or ""."""
     if need == "kserve":
         return "" if state.kserve else f"KServe is absent: {state.kserve_absent}"
+    if need.startswith("kserve>="):
+        return _too_old(state.kserve, need.removeprefix("kserve>="))
+    if need == "ours":
+        return "" if state.private else "it acts on the machine of a cluster, or on all of it: kind's alone"
     if need == "kit":
         return "" if state.kit else "no Kit: give --kit VERSION or PATH, or set KIT"
     image = state.runtimes.get(need) or IMAGES.get(need)
@@ -49,6 +58,11 @@ def _absent(state: State, need: str) -> str:
         return f"this KServe has no runtime {need}"
     how = state.images.get(image, f"{ABSENT}not asked for")
     return f"{image} is {how}" if how.startswith(ABSENT) else ""
+
+
+def _too_old(version: str, least: str) -> str:
+    numbers = [tuple(map(int, v.lstrip("v").split(".")[:2])) for v in (version or "v0.0", least)]
+    return "" if numbers[0] >= numbers[1] else f"KServe is {version or 'absent'}, and it came with {least}"
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +89,38 @@ def _has_what_it_needs(request: pytest.FixtureRequest, state: State) -> None:
     needs = [str(need) for mark in request.node.iter_markers("needs") for need in mark.args]
     if engine == "kit":
         needs.append("kit")
+    if request.node.get_closest_marker("alone"):
+        needs.append("ours")
     if "kserve" in needs and not state.kserve:  # and its images are of no interest then
         needs = [need for need in needs if need in ("kserve", "kit")]
     reasons = sorted({reason for need in needs if (reason := _absent(state, need))})
     if reasons:
         pytest.skip(NOT_RUN + "; ".join(reasons))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the stories that want the cluster for themselves last, and let them wait for the others."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+    for item in items:
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture
+def _turn(request: pytest.FixtureRequest, state: State, _has_what_it_needs: None) -> Iterator[None]:
+    """Let stories run side by side, in as many processes as there are, but those marked `alone` by themselves."""
+    alone = request.node.get_closest_marker("alone") is not None
+    with open(states.folder(state.name) / "turn.lock", "a", encoding="ascii") as file:
+
+        def take() -> None:
+            try:
+                fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except OSError:
+                raise NotYetError("another story has it") from None
+
+        wait_until("the cluster", take, timeout=800)
+        yield
 
 
 @pytest.fixture(params=["native", "kit"])
@@ -89,9 +130,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def story(
-    request: pytest.FixtureRequest, state: State, cluster: Cluster, _has_what_it_needs: None
-) -> Iterator[Story]:
+def story(request: pytest.FixtureRequest, state: State, cluster: Cluster, _turn: None) -> Iterator[Story]:
     """Give a namespace for this test alone; when it fails, what explains it is in the report."""
     # short, because KServe makes one DNS label of service and namespace
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:22]

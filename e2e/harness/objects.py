@@ -53,6 +53,17 @@ class Cluster:
         ).to_dict()
         return applied
 
+    def patch(self, document: Object) -> None:
+        """Change these fields of an object that is there, and take no part in owning it."""
+        meta = document["metadata"]
+        self._resource(document["apiVersion"], document["kind"]).patch(
+            body=document,
+            name=meta["name"],
+            namespace=meta.get("namespace"),
+            content_type="application/merge-patch+json",
+            _request_timeout=TIMEOUT,
+        )
+
     def delete(self, document: Object, namespace: str | None = None) -> None:
         """Remove one object; one that is not there is no error."""
         resource = self._resource(document["apiVersion"], document["kind"])
@@ -97,12 +108,12 @@ class Cluster:
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str:
         """Return a container's log, or why there is none."""
         try:
-            text: str = self._core.read_namespaced_pod_log(
+            text: str | None = self._core.read_namespaced_pod_log(
                 pod, namespace, container=container, previous=previous, _request_timeout=TIMEOUT
             )
         except ApiException as error:
             return f"(no log: {error.reason})"
-        return text
+        return text or ""  # nothing logged yet is told as no text at all
 
     def ask(self, namespace: str, service: str, path: str, body: object = None) -> tuple[int, Any]:
         """Ask a Service of the cluster for `path`, through the API server; return the status and the JSON."""

@@ -27,6 +27,16 @@ _RESTRICTED = {
 }
 
 
+def initializer_of(storage_container: Object, arguments: list[str], *, memory: str = "100Mi") -> Object:
+    """Return the init container that KServe makes of a ClusterStorageContainer; `memory` bounds it."""
+    container: Object = copy.deepcopy(storage_container["spec"]["container"])
+    container["args"] = arguments
+    container["env"] += [{"name": key, "value": value} for key, value in _INJECTED.items()]
+    container["volumeMounts"] = [{"name": VOLUME, "mountPath": MODELS}]
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": memory}}
+    return container
+
+
 def serving_pod(
     name: str, storage_container: Object, uri: str, server: str, *, memory: str = "100Mi"
 ) -> Object:
@@ -34,11 +44,7 @@ def serving_pod(
 
     `memory` bounds the initializer.
     """
-    initializer = copy.deepcopy(storage_container["spec"]["container"])
-    initializer["args"] = [uri, MODELS]
-    initializer["env"] += [{"name": key, "value": value} for key, value in _INJECTED.items()]
-    initializer["volumeMounts"] = [{"name": VOLUME, "mountPath": MODELS}]
-    initializer["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": memory}}
+    initializer = initializer_of(storage_container, [uri, MODELS], memory=memory)
     user = random.randrange(100_000, 2_000_000_000)  # noqa: S311 - any will do
     return {
         "apiVersion": "v1",

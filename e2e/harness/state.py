@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from e2e.harness.registry import Registry
+from e2e.harness.registry import Private, Registry
 from e2e.harness.versions import CACHE
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ class State(NamedTuple):
     """One cluster and what is in it.
 
     `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `runtimes`
-    are KServe's, each with its image. `kserve` and `kit` are versions; `kit_binary` is the Kit that packs; any of
-    the three is "" when there is none. `timeline` is (step, seconds since the start) at the end of each step.
+    are KServe's, each with its image. `private` is None on a cluster that is not ours. `kserve` and `kit` are
+    versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` is
+    (step, seconds since the start) at the end of each step.
     """
 
     name: str
     registry: Registry
+    private: Private | None
     initializer: str
     images: dict[str, str]
     runtimes: dict[str, str]
@@ -55,5 +57,6 @@ def load(name: str) -> State | None:
     except FileNotFoundError:
         return None
     data["registry"] = Registry(*data["registry"])
+    data["private"] = Private(*data["private"]) if data["private"] else None
     data["timeline"] = [(step, seconds) for step, seconds in data["timeline"]]
     return State(**data)

@@ -16,6 +16,8 @@ import yaml
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from e2e.harness import cluster as kind
+from e2e.harness import files
+from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.shell import run
 from e2e.harness.versions import ROOT
 from e2e.harness.waiting import NeverError, NotYetError, wait_until
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from e2e.harness.state import State
 
 INITIALIZER = "storage-initializer"
+RECORD = ".kit-initializer.json"
+Files = dict[str, tuple[int, str, str]]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CLUSTER_WIDE = ("Namespace", "ClusterStorageContainer", "PersistentVolume")
 _STUCK = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -74,7 +79,7 @@ class Story:
     def apply(self, document: Object) -> Object:
         """Apply an object in the story's namespace, and remove it at the end."""
         document = copy.deepcopy(document)
-        if document["kind"] not in ("Namespace", "ClusterStorageContainer"):
+        if document["kind"] not in _CLUSTER_WIDE:
             document["metadata"]["namespace"] = self.name
         self._made.append(document)
         return self.cluster.apply(document)
@@ -94,6 +99,38 @@ class Story:
             push(pack(folder), self.state.registry.host, path, tag)
         return f"kit://{self.state.registry.cluster}/{path}:{tag}"
 
+    def push_private(self, folder: Path, repository: str = "iris", tag: str = "v1") -> str:
+        """Push a folder to the private registry, and return its URI; the story then trusts its authority.
+
+        deploy/'s ClusterStorageContainer takes the authority from the ConfigMap `kit-ca` of the namespace.
+        """
+        private = self.state.private
+        assert private is not None
+        path = f"{self.name}/{repository}"
+        ca = Path(private.ca_file)
+        return push(
+            pack(folder), private.host, path, tag, user=(USER, PASSWORD), ca_file=ca, plain_http=False
+        )
+
+    def trust_private(self) -> None:
+        """Put the private registry's authority into the namespace, where the initializer looks for it."""
+        assert self.state.private is not None
+        pem = Path(self.state.private.ca_file).read_text(encoding="ascii")
+        self.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kit-ca"}, "data": {"ca.crt": pem}}
+        )
+
+    def secret(self, name: str, /, **values: str) -> None:
+        """Apply a Secret with these values."""
+        kind = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+        self.apply({**kind, "stringData": values})
+
+    def manifest_digest(self, repository: str = "iris", tag: str = "v1") -> str:
+        """Return the digest that a tag of the registry stands for now."""
+        url = f"http://{self.state.registry.host}/v2/{self.name}/{repository}/manifests/{tag}"
+        answer = requests.head(url, headers={"Accept": MANIFEST}, timeout=30)
+        return answer.headers["Docker-Content-Digest"]
+
     def layers(self, repository: str = "iris", tag: str = "v1") -> list[str]:
         """Return the digests of a pushed kit's layers."""
         url = f"http://{self.state.registry.host}/v2/{self.name}/{repository}/manifests/{tag}"
@@ -102,22 +139,23 @@ class Story:
 
     # serving
 
-    def storage_container(self, engine: str = "native", **environ: str) -> Object:
-        """Return deploy/'s ClusterStorageContainer as this story uses it.
+    def storage_container(
+        self, engine: str = "native", *, host: str = "", workload: str = "initContainer", **environ: str
+    ) -> Object:
+        """Return deploy/'s ClusterStorageContainer for a workload as this story uses it.
 
-        Changed are its name and prefix (so that stories do not meet), the image, and the environment that the
-        cluster's registry needs.
+        Changed are its name and prefix (so that stories do not meet; `host` takes the place of the cluster's
+        registry), the image, and the environment that the cluster's registry needs.
         """
-        document = next(
-            d for d in rendered("deploy/initializer") if d["spec"]["workloadType"] == "initContainer"
-        )
+        document = next(d for d in rendered("deploy/initializer") if d["spec"]["workloadType"] == workload)
         document["metadata"]["name"] = self.name
-        document["spec"]["supportedUriFormats"] = [
-            {"prefix": f"kit://{self.state.registry.cluster}/{self.name}/"}
-        ]
+        host = host or self.state.registry.cluster
+        document["spec"]["supportedUriFormats"] = [{"prefix": f"kit://{host}/{self.name}/"}]
         container = document["spec"]["container"]
         container["image"] = self.state.initializer
-        values = {"KIT_ENGINE": engine, "KIT_UNPACK_FLAGS": "--plain-http", **environ}
+        private = self.state.private is not None and host == self.state.private.host
+        flags = "" if private else "--plain-http"
+        values = {"KIT_ENGINE": engine, "KIT_UNPACK_FLAGS": flags, **environ}
         container["env"] = [e for e in container["env"] if e["name"] not in values]
         container["env"] += [{"name": name, "value": value} for name, value in values.items()]
         return document
@@ -126,6 +164,15 @@ class Story:
         """Apply an InferenceService, unchanged but for its reference, and return its name."""
         document = copy.deepcopy(document)
         document["spec"]["predictor"]["model"]["storageUri"] = uri
+        return self.admit(document)
+
+    def serve_files(self, uri: str = "", name: str = "files", **predictor: object) -> str:
+        """Apply an InferenceService whose server tells its files, and return its name; see `files.service`."""
+        self.admit(files.runtime())
+        return self.admit(files.service(name, uri, **predictor))
+
+    def admit(self, document: Object) -> str:
+        """Apply what KServe's webhooks look at, and return its name; one that does not answer is asked again."""
 
         def admitted() -> None:
             try:
@@ -154,13 +201,25 @@ class Story:
         model = status.get("modelStatus", {})
         if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
             raise NeverError(f"{model['transitionStatus']}: {model.get('lastFailureInfo')}")
-        self._stuck()
+        self._stuck(f"serving.kserve.io/inferenceservice={name}")
         unmet = [
             f"{t} {c.get('reason', '')} {c.get('message', '')}".strip()
             for t, c in conditions.items()
             if c["status"] != "True"
         ]
         raise NotYetError("; ".join([*unmet, *self.pod_states()]) or "no status")
+
+    def wait_warned(self, text: str, *, timeout: float = 60) -> str:
+        """Wait until an event of the namespace holds `text`, and return its line."""
+
+        def look() -> str:
+            events = self.cluster.events(self.name)
+            for line in events:
+                if text in line:
+                    return line
+            raise NotYetError("; ".join(events[-3:]) or "no event")
+
+        return wait_until(f"an event with {text!r}", look, timeout=timeout)
 
     def wait_failed(self, name: str, *, timeout: float = 100) -> Object:
         """Wait until KServe reports a failed load, and return its `lastFailureInfo`."""
@@ -174,6 +233,26 @@ class Story:
 
         return wait_until(f"InferenceService {name} failed", look, timeout=timeout)
 
+    def wait_healed(self, name: str, *, timeout: float = 100) -> None:
+        """Wait until an InferenceService that had failed is Ready: failures of the past end no waiting."""
+
+        def look() -> None:
+            conditions = self.service(name).get("status", {}).get("conditions", [])
+            if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                raise NotYetError("; ".join(self.pod_states()) or "no pod")
+
+        wait_until(f"InferenceService {name} healed", look, timeout=timeout)
+
+    def wait_gone(self, left: int, *, timeout: float = 60) -> None:
+        """Wait until the story has only so many pods left."""
+
+        def look() -> None:
+            pods = [pod["metadata"]["name"] for pod in self.cluster.pods(self.name)]
+            if len(pods) > left:
+                raise NotYetError(", ".join(pods))
+
+        wait_until(f"{left} pods", look, timeout=timeout)
+
     def wait_pod(self, name: str, *, timeout: float = 100) -> None:
         """Wait until a pod is ready; give up early when it never will be."""
 
@@ -186,8 +265,25 @@ class Story:
 
         wait_until(f"pod {name} ready", look, timeout=timeout)
 
-    def _stuck(self) -> None:
-        for pod in self.cluster.pods(self.name):
+    def wait_ended(self, *, timeout: float = 60) -> Object:
+        """Wait until an initializer has ended, well or not, and return its terminated state."""
+
+        def look() -> Object:
+            for pod in reversed(self.cluster.pods(self.name)):
+                for status in pod["status"].get("initContainerStatuses", []):
+                    last = (status.get("lastState") or {}).get("terminated")
+                    ended: Object = status["state"].get("terminated") or last or {}
+                    if status["name"] == INITIALIZER and ended:
+                        return ended
+                    waiting = status["state"].get("waiting") or {}
+                    if waiting.get("reason") in _STUCK:
+                        raise NeverError(f"{waiting['reason']}: {waiting.get('message')}")
+            raise NotYetError("; ".join(self.pod_states()) or "no pod")
+
+        return wait_until("the initializer's end", look, timeout=timeout)
+
+    def _stuck(self, selector: str = "") -> None:
+        for pod in self.cluster.pods(self.name, selector):
             for status in _statuses(pod):
                 waiting = status["state"].get("waiting") or {}
                 if waiting.get("reason") in _STUCK:
@@ -231,6 +327,11 @@ class Story:
             return answer
 
         return wait_until(f"an answer from {service}{path}", look, timeout=20)
+
+    def files(self, service: str) -> Files:
+        """Return what a server that tells its files was given: {path: (size, sha256, mode)}, our record left out."""
+        told = self.ask(service, "/")
+        return {path: tuple(about) for path, about in told.items() if path != RECORD}
 
     # what happened
 

@@ -74,11 +74,14 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
             raise StepError(f"{image} is {how}")
     kind = cluster.kind_cluster(wanted.name, folder)
 
-    def create() -> registry.Registry:
+    def create() -> tuple[registry.Registry, registry.Private]:
         with steps.step("cluster"):
             cluster.create(kind)
-        with steps.step("registry"):
-            return registry.start(f"{wanted.name}-registry")
+        with steps.step("registries"):
+            return (
+                registry.start(f"{wanted.name}-registry"),
+                registry.start_private(f"{wanted.name}-private", folder),
+            )
 
     creating = pool.submit(create)
     kit = images.find_kit(wanted.kit)
@@ -94,7 +97,7 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
 
     release = _Release(wanted)
     servers = list(dict.fromkeys([IMAGES["mlserver"], *release.runtimes.values()]))
-    for image in [*release.controller, *servers]:
+    for image in [IMAGES["python"], *release.controller, *servers]:
         had[image] = images.obtain(image)
     here = [image for image, how in had.items() if not how.startswith(images.ABSENT)]
     made = creating.result()
@@ -113,7 +116,8 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         _wait_for_node(folder / "kubeconfig")
     return state.State(
         name=wanted.name,
-        registry=made,
+        registry=made[0],
+        private=made[1],
         initializer=initializer,
         images=had,
         runtimes=release.runtimes,
@@ -183,6 +187,7 @@ def _wait_for_node(kubeconfig: Path) -> None:
 def down(name: str) -> None:
     """Remove the cluster, its registry and what was kept about them; nothing there is no error."""
     registry.remove(f"{name}-registry")
+    registry.remove(f"{name}-private")
     cluster.delete(name, state.folder(name))
 
 

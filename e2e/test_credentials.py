@@ -1,0 +1,127 @@
+"""Logins: a registry with TLS of a private authority and one user, asked for by each way a cluster can name them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.harness.files import files_pod
+from e2e.harness.registry import PASSWORD, USER
+from e2e.harness.versions import ROOT
+from e2e.harness.waiting import GaveUpError
+
+if TYPE_CHECKING:
+    from e2e.harness.objects import Object
+    from e2e.harness.story import Story
+
+KIT = ROOT / "fixtures/modelkits/sklearn-iris"
+WRONG = "not-the-password-of-e2e"
+
+pytestmark = pytest.mark.needs("ours", "python")
+
+
+def begin(story: Story, engine: str = "native", **environ: str) -> tuple[Object, str]:
+    """Return a ClusterStorageContainer for the private registry, and a kit in it."""
+    assert story.state.private is not None
+    story.begin(pod_security="restricted")
+    story.trust_private()
+    return story.storage_container(engine, host=story.state.private.host, **environ), story.push_private(KIT)
+
+
+def tells_no_secret(story: Story) -> None:
+    """Look for the password in logs, events and states."""
+    seen = story.evidence()
+    assert PASSWORD not in seen
+    assert WRONG not in seen
+
+
+@pytest.mark.plain
+def test_kit_secret(story: Story, engine: str) -> None:
+    container, uri = begin(story, engine)
+    story.secret("kit-secret", KIT_USER=USER, KIT_PASSWORD=PASSWORD + "\n")
+    story.apply(files_pod("kit", container, uri))
+    story.wait_pod("kit")
+    assert "model.joblib" in story.files("pods/kit:8080")
+    tells_no_secret(story)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    ("values", "code", "says"),
+    [
+        pytest.param({}, 4, "denied: ", id="absent"),
+        pytest.param({"KIT_USER": USER}, 2, "usage: KIT_USER is set but KIT_PASSWORD is not", id="half"),
+        pytest.param({"KIT_USER": USER, "KIT_PASSWORD": WRONG}, 4, "denied: ", id="wrong"),
+    ],
+)
+def test_kit_secret_that_does_not_do(story: Story, values: dict[str, str], code: int, says: str) -> None:
+    container, uri = begin(story)
+    if values:
+        story.secret("kit-secret", **values)
+    story.apply(files_pod("kit", container, uri))
+    ended = story.wait_ended()
+    assert ended["exitCode"] == code
+    assert ended["message"].startswith(says)
+    tells_no_secret(story)
+
+
+@pytest.mark.plain
+def test_a_secret_that_is_not_optional_and_absent(story: Story) -> None:
+    """The pod waits for it for ever, and Kubernetes says for what."""
+    container, uri = begin(story)
+    for variable in container["spec"]["container"]["env"]:
+        if variable["name"].startswith(("KIT_USER", "KIT_PASSWORD")):
+            variable["valueFrom"]["secretKeyRef"]["optional"] = False
+    story.apply(files_pod("kit", container, uri))
+    with pytest.raises(GaveUpError, match=r'CreateContainerConfigError: secret "kit-secret" not found'):
+        story.wait_ended()
+
+
+@pytest.mark.plain
+def test_docker_config_from_a_secret(story: Story, engine: str) -> None:
+    container, uri = begin(story, engine)
+    assert story.state.private is not None
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    config = json.dumps({"auths": {story.state.private.host: {"auth": login}}})
+    story.secret("kit-docker-config", **{".dockerconfigjson": config})
+    story.apply(files_pod("kit", container, uri))
+    story.wait_pod("kit")
+    assert "model.joblib" in story.files("pods/kit:8080")
+    tells_no_secret(story)
+
+
+@pytest.mark.plain
+def test_an_authority_that_nobody_named(story: Story) -> None:
+    container, uri = begin(story)
+    story.cluster.delete(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kit-ca"}}, story.name
+    )
+    story.apply(files_pod("kit", container, uri))
+    ended = story.wait_ended()
+    assert ended["exitCode"] == 6
+    assert "CA bundle" in ended["message"]
+
+
+@pytest.mark.needs("kserve")
+def test_storage_config_of_one_service(story: Story) -> None:
+    """Two services of one namespace, each with its own key of `storage-config`: one may pull, the other may not."""
+    container, uri = begin(story)
+    story.apply(container)
+    login = {
+        "type": "kit",
+        "registry": story.state.private.host if story.state.private else "",
+        "username": USER,
+    }
+    keys = {name: json.dumps({**login, "password": word}) for name, word in (("a", PASSWORD), ("b", WRONG))}
+    story.secret("storage-config", **keys)
+    for key in ("a", "b"):
+        story.serve_files(uri, f"team-{key}", storage={"key": key, "parameters": {"type": "kit"}})
+    info = story.wait_failed("team-b")
+    assert info["exitCode"] == 4
+    assert "STORAGE_CONFIG" in info["message"]
+    story.wait_ready("team-a")
+    assert "model.joblib" in story.files("services/team-a-predictor:80")
+    tells_no_secret(story)

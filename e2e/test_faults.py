@@ -1,0 +1,107 @@
+"""What heals: a pod deleted and a container killed in the middle of a pull, a registry that was away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e import faulty
+from e2e.harness.files import files_pod
+from e2e.harness.shell import run
+from e2e.harness.waiting import NotYetError, wait_until
+from kit_conformance.testbed.registry import faults
+
+if TYPE_CHECKING:
+    from e2e.harness.story import Files, Story
+    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.registry import Registry
+
+pytestmark = [pytest.mark.needs("python", "ours")]
+
+
+def whole(files: Files, kit: Kit) -> None:
+    """Hold that exactly the kit arrived."""
+    files.pop("Kitfile", None)
+    assert files == {path: about for path, about in faulty.expected(kit).items() if path != "Kitfile"}
+
+
+def slow(registry: Registry) -> None:
+    """Let blobs come so slowly that a pull takes minutes."""
+    registry.inject(faults.Bandwidth(200_000), kind="blob", times=1000)
+
+
+def container_id(story: Story) -> str:
+    """Wait until the initializer runs and return its container's id."""
+
+    def look() -> str:
+        for pod in story.cluster.pods(story.name):
+            for status in pod["status"].get("initContainerStatuses", []):
+                if "running" in status["state"]:
+                    return str(status["containerID"].rpartition("/")[2])
+        raise NotYetError("; ".join(story.pod_states()) or "no pod")
+
+    return wait_until("a running initializer", look, timeout=60)
+
+
+def kill(cluster: str, container: str) -> None:
+    """Kill all of a container's processes on the node, as the kernel does when memory runs out."""
+    script = (
+        'for p in /proc/[0-9]*; do grep -q "$0" $p/cgroup 2>/dev/null && kill -KILL ${p#/proc/}; done; true'
+    )
+    run(["docker", "exec", f"{cluster}-control-plane", "sh", "-c", script, container], timeout=30)
+
+
+@pytest.mark.plain
+def test_a_container_killed_in_the_middle_of_a_pull(story: Story, engine: str) -> None:
+    """The kubelet starts it again in the same volume, with what the first one left there."""
+    story.begin()
+    kit = faulty.kit()
+    with faulty.registry() as registry:
+        uri = faulty.add(registry, story, kit)
+        slow(registry)
+        story.apply(files_pod("kit", story.storage_container(engine), uri))
+        killed = container_id(story)
+        registry.ledger.wait_for(1, kind="blob")
+        kill(story.state.name, killed)
+        registry.heal()
+        story.wait_pod("kit")
+        whole(story.files("pods/kit:8080"), kit)
+    (status,) = story.cluster.pods(story.name)[0]["status"]["initContainerStatuses"]
+    assert status["restartCount"] >= 1
+    assert status["containerID"].rpartition("/")[2] != killed
+
+
+@pytest.mark.needs("kserve")
+def test_a_pod_deleted_in_the_middle_of_a_pull(story: Story) -> None:
+    story.begin()
+    kit = faulty.kit()
+    with faulty.registry() as registry:
+        uri = faulty.add(registry, story, kit)
+        slow(registry)
+        story.apply(story.storage_container(host=registry.host))
+        name = story.serve_files(uri)
+        container_id(story)
+        registry.ledger.wait_for(1, kind="blob")
+        (pod,) = story.cluster.pods(story.name)
+        story.cluster.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+        registry.heal()
+        story.wait_ready(name)
+        whole(story.files(f"services/{name}-predictor:80"), kit)
+
+
+@pytest.mark.needs("kserve")
+def test_a_registry_that_is_down_and_comes_back(story: Story) -> None:
+    story.begin()
+    kit = faulty.kit(10_000)
+    with faulty.registry() as registry:
+        uri = faulty.add(registry, story, kit)
+        registry.stop()
+        story.apply(story.storage_container(host=registry.host, KIT_RETRIES="1"))
+        name = story.serve_files(uri)
+        info = story.wait_failed(name)
+        assert info["exitCode"] == 5
+        assert info["message"].startswith("unreachable: ")
+        registry.start()
+        story.wait_healed(name)
+        whole(story.files(f"services/{name}-predictor:80"), kit)
