@@ -12,12 +12,13 @@ import json
 import os
 import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from e2e.harness import evidence, timeline, up
 from e2e.harness import state as states
-from e2e.harness import up
 from e2e.harness.images import ABSENT
 from e2e.harness.objects import Cluster
 from e2e.harness.story import Story
@@ -138,13 +139,22 @@ def story(request: pytest.FixtureRequest, state: State, cluster: Cluster, _turn:
     story = Story(state, cluster, f"e2e-{words.strip('-')}-{unique}")
     try:
         yield story
-        if request.node.stash.get(FAILED, False):
-            print(story.evidence())
+        if failure := request.node.stash.get(FAILED, ""):
+            folder = results() / "failures" / re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
+            evidence.collect(story, folder, failure)
+            request.node.user_properties.append((EVIDENCE, str(folder)))
     finally:
+        request.node.user_properties.append((MARKS, story.marks))
         story.end()
 
 
-FAILED = pytest.StashKey[bool]()
+FAILED = pytest.StashKey[str]()
+EVIDENCE, MARKS = "evidence", "marks"
+
+
+def results() -> Path:
+    """Return the folder of reports."""
+    return Path(os.environ.get("RESULTS") or ROOT / "results").absolute() / "e2e"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,7 +162,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Let fixtures know that their test has failed."""
     report = yield
     if report.when == "call" and report.failed:
-        item.stash[FAILED] = True
+        item.stash[FAILED] = f"{item.nodeid}\n\n{report.longreprtext}"
     return report
 
 
@@ -165,6 +175,31 @@ def expected() -> dict[str, Any]:
     return found
 
 
+def _properties(terminal: Any, wanted: str) -> list[tuple[str, Any]]:  # noqa: ANN401
+    """Return what stories left under that name, each with the story's id."""
+    reports = [
+        r for reports in terminal.stats.values() for r in reports if getattr(r, "when", "") == "teardown"
+    ]
+    return [(r.nodeid, value) for r in reports for name, value in r.user_properties if name == wanted]
+
+
+def _spans(terminal: Any, made: State) -> list[timeline.Span]:  # noqa: ANN401
+    marks = dict(_properties(terminal, MARKS))
+    spans = {}
+    for outcome, result in (
+        ("passed", "passed"),
+        ("skipped", "not run"),
+        ("failed", "failed"),
+        ("error", "failed"),
+    ):
+        for report in terminal.getreports(outcome):
+            at = [(name, when - made.began) for name, when in marks.get(report.nodeid, [])]
+            start, stop = (round(moment - made.began, 2) for moment in (report.start, report.stop))
+            name = report.nodeid.removeprefix("e2e/").replace(".py::test_", " ")
+            spans[report.nodeid] = timeline.Span(name, result, start, stop, at)
+    return list(spans.values())
+
+
 def _not_run(terminal: Any) -> list[str]:  # noqa: ANN401 - pytest's terminal reporter has no public type
     lines = []
     for report in terminal.getreports("skipped"):
@@ -175,7 +210,7 @@ def _not_run(terminal: Any) -> list[str]:  # noqa: ANN401 - pytest's terminal re
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:  # noqa: ANN401
-    """List what was not run, and what everything was run on."""
+    """List what was not run, what everything was run on, and last where each failure is explained."""
     del exitstatus, config
     lines = _not_run(terminalreporter)
     if lines:
@@ -186,6 +221,13 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     if found:
         terminalreporter.section("run on")
         terminalreporter.line(up.describe(found))
+        page = timeline.write(results(), found, _spans(terminalreporter, found))
+        terminalreporter.line(f"timeline     {page}")
+    folders = [value for _, value in _properties(terminalreporter, EVIDENCE)]
+    if folders:
+        terminalreporter.section("failures are explained in")
+        for folder in folders:
+            terminalreporter.line(f"{folder}/what-happened.txt")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

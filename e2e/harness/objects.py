@@ -88,6 +88,12 @@ class Cluster:
             raise
         return found
 
+    def all(self, api_version: str, kind: str, namespace: str | None = None) -> list[Object]:
+        """Return all objects of a kind, those of one namespace if it is given."""
+        found = self._resource(api_version, kind).get(namespace=namespace, _request_timeout=TIMEOUT)
+        items: list[Object] = found.to_dict()["items"]
+        return items
+
     def pods(self, namespace: str, selector: str = "") -> list[Object]:
         """Return a namespace's pods, the oldest first."""
         found = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=TIMEOUT)

@@ -17,8 +17,8 @@ class State(NamedTuple):
 
     `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `runtimes`
     are KServe's, each with its image. `private` is None on a cluster that is not ours. `kserve` and `kit` are
-    versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` is
-    (step, seconds since the start) at the end of each step.
+    versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` has
+    each step with its start and end in seconds since `began`, which is seconds since 1970.
     """
 
     name: str
@@ -31,7 +31,8 @@ class State(NamedTuple):
     kserve_absent: str
     kit: str
     kit_binary: str
-    timeline: list[tuple[str, float]]
+    began: float
+    timeline: list[tuple[str, float, float]]
 
     @property
     def kubeconfig(self) -> Path:
@@ -58,5 +59,5 @@ def load(name: str) -> State | None:
         return None
     data["registry"] = Registry(*data["registry"])
     data["private"] = Private(*data["private"]) if data["private"] else None
-    data["timeline"] = [(step, seconds) for step, seconds in data["timeline"]]
+    data["timeline"] = [(step, start, end) for step, start, end in data["timeline"]]
     return State(**data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ class Story:
         self.state = state
         self.cluster = cluster
         self.name = name
+        self.secrets: set[str] = set()  # what no report may show
+        self.marks: list[tuple[str, float]] = []  # what became so, and when (seconds since 1970)
         self._made: list[Object] = []
 
     def begin(self, *, pod_security: str = "") -> None:
@@ -121,7 +124,8 @@ class Story:
         )
 
     def secret(self, name: str, /, **values: str) -> None:
-        """Apply a Secret with these values."""
+        """Apply a Secret with these values, which no report will show."""
+        self.secrets.update(value.strip() for value in values.values() if value != USER)
         kind = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
         self.apply({**kind, "stringData": values})
 
@@ -192,6 +196,7 @@ class Story:
     def wait_ready(self, name: str, *, timeout: float = 100) -> None:
         """Wait until an InferenceService is Ready; give up early when it never will be."""
         wait_until(f"InferenceService {name} Ready", lambda: self._ready(name), timeout=timeout)
+        self._mark("Ready")
 
     def _ready(self, name: str) -> None:
         status = self.service(name).get("status", {})
@@ -264,6 +269,7 @@ class Story:
                 raise NotYetError("; ".join(self.pod_states()) or "no pod")
 
         wait_until(f"pod {name} ready", look, timeout=timeout)
+        self._mark("Ready")
 
     def wait_ended(self, *, timeout: float = 60) -> Object:
         """Wait until an initializer has ended, well or not, and return its terminated state."""
@@ -326,7 +332,13 @@ class Story:
                 raise NotYetError(f"{status} {answer}")
             return answer
 
-        return wait_until(f"an answer from {service}{path}", look, timeout=20)
+        answer = wait_until(f"an answer from {service}{path}", look, timeout=20)
+        self._mark("first answer")
+        return answer
+
+    def _mark(self, what: str) -> None:
+        if all(what != marked for marked, _ in self.marks):
+            self.marks.append((what, time.time()))
 
     def files(self, service: str) -> Files:
         """Return what a server that tells its files was given: {path: (size, sha256, mode)}, our record left out."""

@@ -37,15 +37,16 @@ class _Steps:
     """Times each step and prints it when it is done."""
 
     def __init__(self) -> None:
+        self.began_at = time.time()
         self._began = time.monotonic()
-        self.timeline: list[tuple[str, float]] = []
+        self.timeline: list[tuple[str, float, float]] = []
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
         began = time.monotonic()
         yield
         now = time.monotonic()
-        self.timeline.append((name, round(now - self._began, 1)))
+        self.timeline.append((name, round(began - self._began, 1), round(now - self._began, 1)))
         print(f"e2e: {name}: {now - began:.1f} s", file=sys.stderr, flush=True)
 
 
@@ -125,6 +126,7 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         kserve_absent=release.absent,
         kit=kit.version if kit else "",
         kit_binary=kit.binary if kit else "",
+        began=steps.began_at,
         timeline=steps.timeline,
     )
 
@@ -205,5 +207,5 @@ def describe(made: state.State) -> str:
         f"Kit          {kit}",
     ]
     lines += [f"image        {image}: {how}" for image, how in made.images.items()]
-    lines += [f"{seconds:7.1f} s    {step}" for step, seconds in made.timeline]
+    lines += [f"{end:7.1f} s    {step}" for step, _, end in made.timeline]
     return "\n".join(lines)
