@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from initializer.tests.conftest import Command, Trees
     from kit_conformance.testbed.kits import Kit
     from kit_conformance.testbed.registry import Fault, Registry
-    from kit_conformance.testbed.registry.wire import Request
 
 KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 OLDER = pack({"model/older.bin": b"older"}, KITFILE)
@@ -213,24 +212,6 @@ def test_other_bytes_than_were_asked_for_are_7(
     run = initialize(registry.add(LARGE, "k", "v1"), destination, env=QUICK)
     assert run.code == 7, run.lines
     trees.nothing_in(destination)
-
-
-def test_ranges_that_one_of_many_servers_ignores(
-    registry: Registry, initialize: Command, destination: Path, trees: Trees
-) -> None:
-    """The last range comes whole, when every other connection has nothing to do any more."""
-    kit = pack({"model/weights.bin": Noise(12_000_000)}, KITFILE)
-
-    def late(request: Request) -> bool:
-        return int(request.headers.get("range", "bytes=0-")[6:].partition("-")[0]) > 10_000_000
-
-    registry.inject(faults.Bandwidth(5_000_000), kind="blob")
-    for fault in (faults.NoRange(), faults.Latency(1)):
-        registry.inject(fault, kind="blob", when=late)
-    run = initialize(registry.add(kit, "k", "v1"), destination)
-    assert run.code == 0, run.lines
-    assert [entry.status for entry in registry.ledger.requests(kind="blob") if entry.range].count(206) > 1
-    trees.check(destination, kit)
 
 
 def test_a_slow_link_gets_more_connections(

@@ -50,7 +50,7 @@ def explain(origin: Origin, error: Exception) -> TLSError | None:
         )
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return None
-    reason = (error.reason or str(error)).replace("_", " ").lower()
+    reason = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
     plain = any(words in reason for words in ("version number", "http request", "record layer"))
     hint = "for a registry without TLS set KIT_UNPACK_FLAGS=--plain-http" if plain else ""
     return TLSError(f"no TLS with {origin}: {reason}", hint=hint)

@@ -93,9 +93,9 @@ class Origin:
                     self._threads.discard(threading.current_thread())
 
         thread = threading.Thread(target=run, name=f"registry-{self.name}", daemon=True)
-        with self._lock:
+        with self._lock:  # whoever closes the origin joins what is in the set, which must have been started
             self._threads.add(thread)
-        thread.start()
+            thread.start()
 
     def _accept(self, listener: socket.socket, closing: threading.Event) -> None:
         while True:
