@@ -171,6 +171,13 @@ def measure(session: nox.Session, *arguments: str) -> None:
 
 
 @nox.session(default=False)
+def kserve(session: nox.Session) -> None:
+    """Render, install or uninstall KServe as deploy/kserve says (`-- install --set NAME=VALUE …`)."""
+    install(session, "e2e", "./conformance")
+    session.run("python", "-m", "e2e.harness.component", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve the groups of pyproject.toml into constraints/ anew: with hashes, and without any host name."""
     install(session, "lock")

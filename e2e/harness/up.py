@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from e2e.harness import cluster, images, kserve, registry, state
+from e2e.harness import cluster, component, images, kserve, registry, state
 from e2e.harness.objects import Cluster
 from e2e.harness.shell import StepError
 from e2e.harness.versions import IMAGES, KIT, KSERVE, NODE_IMAGE, controller_image
@@ -160,11 +160,15 @@ class _Release:
 
     def install(self, kubectl: str, kubeconfig: Path) -> None:
         """Install it, and return when it answers."""
-        objects = Cluster(kubeconfig)
-        try:
-            kserve.install(objects, kubectl, kubeconfig, self._version, self._folder)
-        finally:
-            objects.close()
+        given = {
+            "kserve.version": self._version,
+            "kserve.overlay": "small",
+            "kserve.runtimes": ",".join(kserve.RUNTIMES),
+            "kserve.certificate": "own",
+            "kustomize.resources": str(self._folder),
+        }
+        documents = component.render(component.parameters(given))
+        kserve.apply(documents, [kubectl, f"--kubeconfig={kubeconfig}"], "kserve")
 
 
 def _wait_for_node(kubeconfig: Path) -> None:

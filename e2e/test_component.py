@@ -1,0 +1,110 @@
+"""KServe as a component: what is rendered of it, and what is refused with which advice."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.harness import component
+from e2e.harness.cluster import find
+from e2e.harness.shell import StepError
+from e2e.harness.versions import KSERVE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2e.harness.objects import Object
+    from e2e.harness.state import State
+
+pytestmark = pytest.mark.plain
+
+
+def rendered(given: dict[str, str]) -> list[Object]:
+    """Render with the manifests that the run itself uses."""
+    folder = os.environ.get("KSERVE_MANIFESTS", "")
+    release = {"kustomize.resources": folder} if folder else {}
+    try:
+        return component.render(component.parameters({**release, **given}))
+    except StepError as error:
+        if "KSERVE_MANIFESTS" in str(error):  # a release that cannot be downloaded here
+            pytest.skip(f"not run: {str(error).splitlines()[0]}")
+        raise
+
+
+def config(documents: list[Object], key: str) -> dict[str, object]:
+    """Return one part of KServe's own configuration."""
+    (found,) = [d for d in documents if d["metadata"]["name"] == "inferenceservice-config"]
+    value: dict[str, object] = json.loads(found["data"][key])
+    return value
+
+
+@pytest.mark.parametrize("version", sorted(KSERVE["manifests"]))
+def test_every_parameter_arrives(version: str) -> None:
+    given = {
+        "kserve.version": version,
+        "kserve.namespace": "models",
+        "kserve.deploymentMode": "Serverless",
+        "kserve.overlay": "odh",
+        "ingress.class": "nginx",
+        "ingress.protocol": "https",
+        "ingress.hosts": "first.example, second.example",
+        "bucket.endpoint": "s3.example",
+        "bucket.region": "north",
+    }
+    documents = rendered(given)
+    kinds = {d["kind"] for d in documents}
+    assert {"CustomResourceDefinition", "Certificate", "ClusterStorageContainer", "Deployment"} <= kinds
+    assert "ClusterServingRuntime" not in kinds
+    assert {d["metadata"].get("namespace", "models") for d in documents} == {"models"}
+    assert config(documents, "deploy") == {"defaultDeploymentMode": "Serverless"}
+    ingress = config(documents, "ingress")
+    assert (ingress["urlScheme"], ingress["ingressDomain"], ingress["ingressClassName"]) == (
+        "https",
+        "first.example",
+        "nginx",
+    )
+    s3 = config(documents, "credentials")["s3"]
+    assert isinstance(s3, dict)
+    assert (s3["s3Endpoint"], s3["s3Region"]) == ("s3.example", "north")
+    for hook in (w for d in documents if d["kind"].endswith("WebhookConfiguration") for w in d["webhooks"]):
+        assert hook["clientConfig"]["service"]["namespace"] == "models"
+
+
+def test_a_certificate_of_our_own_needs_no_cert_manager() -> None:
+    documents = rendered({"kserve.certificate": "own"})
+    assert not {"Certificate", "Issuer"} & {d["kind"] for d in documents}
+    hooks = [w for d in documents if d["kind"].endswith("WebhookConfiguration") for w in d["webhooks"]]
+    assert len(hooks) > 5
+    assert all(hook["clientConfig"]["caBundle"] for hook in hooks)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"kserve.version": "v0.10.0"}, "has no ClusterStorageContainer"),
+        ({"kserve.version": "latest"}, "is no release's tag"),
+        ({"kserve.deploymentMode": "ModelMesh"}, "none of RawDeployment, Serverless"),
+        ({"kserve.name": "x"}, "there are: kserve.namespace"),
+    ],
+)
+def test_what_is_refused(given: dict[str, str], says: str) -> None:
+    with pytest.raises(StepError, match=says):
+        component.parameters(given)
+
+
+def test_an_unknown_version_needs_its_manifests(tmp_path: Path) -> None:
+    unknown = {"kserve.version": "v0.99.0"}
+    with pytest.raises(StepError, match=r"kustomize\.resources"):
+        component.render(component.parameters(unknown))
+    with pytest.raises(StepError, match=r"has no kserve\.yaml"):
+        component.render(component.parameters({**unknown, "kustomize.resources": str(tmp_path)}))
+
+
+def test_serverless_needs_knative(state: State) -> None:
+    kubectl = [find("kubectl"), f"--kubeconfig={state.kubeconfig}"]
+    chosen = component.parameters({"kserve.deploymentMode": "Serverless", "kserve.certificate": "own"})
+    with pytest.raises(StepError, match=r"Knative Serving.*RawDeployment"):
+        component.check(chosen, kubectl)
