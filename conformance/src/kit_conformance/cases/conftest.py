@@ -1,0 +1,20 @@
+"""What a case is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kit_conformance.session import session_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from kit_conformance.lab import Lab
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
+    """Give registries, destinations and the subject, all for this case alone."""
+    yield from session_of(request.config).lab(request)

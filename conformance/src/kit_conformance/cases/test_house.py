@@ -1,0 +1,503 @@
+"""What kit-initializer promises beyond KServe, OCI and Kit: exit codes, messages, variables, its own record."""
+
+from __future__ import annotations
+
+import json
+import signal
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+
+from kit_conformance import refs
+from kit_conformance.cases import kits
+from kit_conformance.cases.test_restart import _stalled
+from kit_conformance.catalog import MUST, case
+from kit_conformance.result import Finding
+from kit_conformance.testbed.kits import assemble, hostile, pack, single
+from kit_conformance.testbed.registry import Basic, Bearer, faults, refusing
+
+if TYPE_CHECKING:
+    from kit_conformance.lab import Lab
+    from kit_conformance.result import Result
+
+_MESSAGE: Final = 1024  # bytes
+_USERS: Final = {"ann": "a-good-password"}
+_LOGIN: Final = ("ann", "a-good-password")
+
+
+def _ends(result: Result, code: int, slug: str) -> Result:
+    """Assert an exit code, and a message of one line that begins with its slug and fits."""
+    result.failed_with(code)
+    message = result.outcome.message
+    if not message.startswith(f"{slug}: ") or "\n" in message.strip():
+        raise Finding(f"the message should be one line that begins with {slug!r}", [message or "(none)"])
+    if len(message.encode()) > _MESSAGE:
+        raise Finding(f"the message has {len(message.encode())} bytes", [message[:200]])
+    if message.strip() not in result.outcome.output:
+        raise Finding("the log does not end with what the message says", result.outcome.log.splitlines()[-2:])
+    return result
+
+
+@case("house.usage", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_usage(lab: Lab) -> None:
+    """Wrong arguments and settings are exit code 2.
+
+    Whoever sees it knows that the manifest is wrong, not the registry.
+    """
+    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    _ends(lab.run(arguments=[uri]), 2, "usage")
+    _ends(lab.run(uri, environment={"KIT_UNPACK_FLAGS": "--no-such-flag"}), 2, "usage")
+    _ends(lab.run(uri, environment={"KIT_CONCURRENCY": "many"}), 2, "usage")
+
+
+@case("house.half-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+def test_half_login(lab: Lab) -> None:
+    """A user without a password, and a password without a user, are exit code 2.
+
+    Half of a secret must not turn into an anonymous pull.
+    """
+    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    _ends(lab.run(uri, environment={"KIT_USER": "ann"}), 2, "usage")
+    _ends(lab.run(uri, environment={"KIT_PASSWORD": "a-good-password"}), 2, "usage")
+
+
+@case("house.not-found", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_not_found(lab: Lab) -> None:
+    """What is not there is exit code 3, and the message names it.
+
+    A typing error is found by reading the status.
+    """
+    registry = lab.registry()
+    uri = registry.add(kits.plain(), "iris", "v1")
+    _ends(lab.run(uri.replace(":v1", ":v2")), 3, "not-found").says("iris:v2")
+    registry.inject(faults.Status(404), kind="blob")
+    _ends(lab.run(uri), 3, "not-found")
+
+
+@case("house.denied", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_denied(lab: Lab) -> None:
+    """What a registry refuses is exit code 4: no login, a wrong one, or one without rights.
+
+    The secret is what is to be looked at.
+    """
+    registry = lab.registry(auth=Basic(_USERS))
+    uri = registry.add(kits.plain(), "iris", "v1")
+    _ends(lab.run(uri), 4, "denied")
+    _ends(lab.run(uri, login=("ann", "a-wrong-password")), 4, "denied")
+    registry.inject(faults.Status(403), kind="manifest")
+    _ends(lab.run(uri, login=_LOGIN), 4, "denied")
+
+
+@case("house.unreachable", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_unreachable(lab: Lab) -> None:
+    """A network or a registry that fails for good is exit code 5.
+
+    The next try may succeed without anybody changing anything.
+    """
+    registry = lab.registry()
+    uri = registry.add(kits.plain(), "iris", "v1")
+    host = lab.enter(refusing(lab.subject.address))
+    _ends(lab.run(f"kit://{host}/iris:v1", patience=True), 5, "unreachable").says(host)
+    registry.inject(faults.Status(503), kind="blob")
+    _ends(lab.run(uri, patience=True), 5, "unreachable")
+
+
+@case("house.tls", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_tls(lab: Lab) -> None:
+    """A certificate that is not trusted is exit code 6.
+
+    It is the authority that is missing, not the kit.
+    """
+    uri = lab.registry(tls=True).add(kits.plain(), "iris", "v1")
+    _ends(lab.run(uri, trust=False, plain_http=False, patience=True), 6, "tls")
+
+
+@case("house.integrity", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_integrity(lab: Lab) -> None:
+    """Bytes that do not match their digest are exit code 7, and the message names the layer.
+
+    Somebody has to look into the registry, and should not be told that the network was bad.
+    """
+    kit = kits.model()
+    registry = lab.registry()
+    uri = registry.add(kit, "iris", "v1")
+    registry.inject(faults.Tamper(2000), kind="blob")
+    _ends(lab.run(uri, patience=True), 7, "integrity").says(kits.layer_of(kit))
+
+
+@case("house.integrity-before-content", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_integrity_before_content(lab: Lab) -> None:
+    """A layer that is both broken and not what its digest says is exit code 7.
+
+    What is malformed by damage was not packed that way; exit code 8 would accuse the packer.
+    """
+    kit = kits.large()
+    registry = lab.registry()
+    uri = registry.add(kit, "iris", "v1")
+    registry.inject(faults.Tamper(10), kind="blob")
+    _ends(lab.run(uri, patience=True), 7, "integrity")
+
+
+@case("house.unsafe", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_unsafe(lab: Lab) -> None:
+    """Content that must not be unpacked, or cannot be, is exit code 8.
+
+    The kit has to be packed again, or whoever packed it has to be asked.
+    """
+    registry = lab.registry()
+    for name in ("path-parent", "link-absolute", "clash-different", "tar-no-tar"):
+        uri = registry.add(hostile.BY_NAME[name].kit(), name)
+        _ends(lab.run(uri), 8, "unsafe")
+
+
+@case("house.not-a-modelkit", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_not_a_modelkit(lab: Lab) -> None:
+    """What is no ModelKit is exit code 9.
+
+    kit:// was written before the reference of an image.
+    """
+    kit = kits.plain()
+    registry = lab.registry()
+    image = type(kit)(
+        kit.manifest.replace(b"vnd.kitops.modelkit.config", b"vnd.oci.image.config"), kit.config, kit.layers
+    )
+    _ends(lab.run(registry.add(image, "image")), 9, "not-a-modelkit")
+
+
+@case("house.destination", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_destination(lab: Lab) -> None:
+    """A destination that cannot be used is exit code 10.
+
+    The volume is full, read-only, or is a file.
+    """
+    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    folder = lab.destination()
+    (folder / "file").write_bytes(b"x")
+    _ends(lab.run(uri, to=[folder / "file"]), 10, "destination")
+
+
+@case("house.collision", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_collision(lab: Lab) -> None:
+    """A file of somebody else's in the way is exit code 10, and it and everything stays as it was.
+
+    What is there may be the only copy.
+    """
+    kit = kits.plain()
+    uri = lab.registry().add(kit, "iris", "v1")
+    folder = lab.destination()
+    (folder / kits.MODEL).write_bytes(b"somebody else's")
+    before = {kits.MODEL: kits.of({"x": b"somebody else's"}).files["x"]}
+    result = _ends(lab.run(uri, to=folder), 10, "destination")
+    result.brought_nothing(also=before)
+
+
+@case("house.collision-equal", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_collision_equal(lab: Lab) -> None:
+    """A file in the way that is equal to the kit's is taken for it.
+
+    An initializer of another kind has brought the same kit before.
+    """
+    kit = kits.of({"weights.bin": b"weights", "config.json": b"{}"}, path=".")
+    uri = lab.registry().add(kit, "iris", "v1")
+    folder = lab.destination()
+    (folder / "weights.bin").write_bytes(b"weights")
+    lab.run(uri, to=folder).brought(kit)
+
+
+@case("house.overwrite", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"overwrite"})
+def test_overwrite(lab: Lab) -> None:
+    """With --overwrite a file in the way is replaced.
+
+    The user has said so.
+    """
+    kit = kits.plain()
+    uri = lab.registry().add(kit, "iris", "v1")
+    folder = lab.destination()
+    (folder / kits.MODEL).write_bytes(b"older")
+    lab.run(uri, to=folder, ask={"overwrite": {}}).brought(kit)
+
+
+@case("house.keep", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"keep"})
+def test_keep(lab: Lab) -> None:
+    """With --ignore-existing a file in the way stays.
+
+    The user has said so.
+    """
+    kit = kits.plain()
+    uri = lab.registry().add(kit, "iris", "v1")
+    folder = lab.destination()
+    (folder / kits.MODEL).write_bytes(b"mine")
+    files = {**kit.files, kits.MODEL: kits.of({"x": b"mine"}).files["x"]}
+    lab.run(uri, to=folder, ask={"keep": {}}).brought(files)
+
+
+@case("house.empty", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_empty(lab: Lab) -> None:
+    """A kit without files, and a filter that matches nothing, are exit code 11.
+
+    The server would start over an empty folder, and say something else.
+    """
+    registry = lab.registry()
+    empty = assemble({"manifestVersion": "1.0.0", "package": {}}, [])
+    _ends(lab.run(registry.add(empty, "empty")), 11, "empty")
+    uri = registry.add(kits.plain(), "iris", "v1")
+    _ends(lab.run(uri, ask={"filter": {"filter": "model:other"}}), 11, "empty")
+
+
+@case("house.terminated", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_terminated(lab: Lab) -> None:
+    """SIGTERM is exit code 143, and the message says so.
+
+    A pod that was deleted is no failure to look into.
+    """
+    registry = lab.registry()
+    running = _stalled(lab, registry.add(kits.large(), "iris", "v1"), registry, lab.destination())
+    running.terminate(signal.SIGTERM)
+    result = running.finish().failed_with(143)
+    if "SIGTERM" not in result.outcome.message:
+        raise Finding("the message does not name the signal", [result.outcome.message])
+
+
+@case("house.success-message", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+def test_success_message(lab: Lab) -> None:
+    """The message of a success is a JSON object with reference, digest, files and bytes of each kit.
+
+    It is how one sees later which digest a tag was when the pod started.
+    """
+    kit = kits.plain()
+    uri = lab.registry().add(kit, "iris", "v1")
+    message = lab.run(uri).brought(kit).outcome.message
+    try:
+        document = json.loads(message)
+        found = document["kits"][0]
+        seen = (
+            found["uri"],
+            found["digest"],
+            found["bytes"] >= sum(each.size for each in kit.files.values()),
+        )
+        complete = {"files", "bytes", "seconds"} <= found.keys() and document["more"] == 0
+    except (ValueError, LookupError, TypeError) as error:
+        raise Finding(f"the message is not what is promised: {error!r}", [message]) from error
+    if seen != (uri, kit.digest, True) or not complete:
+        raise Finding("the message does not say what was brought", [message])
+
+
+@case("house.message-is-short", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+def test_message_is_short(lab: Lab) -> None:
+    """Messages never have more than 1,024 bytes, and stay what they are.
+
+    All containers of a pod share 12 KiB; a JSON object that was cut is none.
+    """
+    kit = kits.model()
+    registry = lab.registry()
+    root = lab.destination()
+    uris = [registry.add(kit, f"{'long-name/' * 8}kit-{number}", "v1") for number in range(8)]
+    result = lab.run(*uris, to=[root / str(number) for number in range(8)]).succeeded()
+    try:
+        document = json.loads(result.outcome.message)
+        total = len(document["kits"]) + document["more"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise Finding(f"the message is no whole object: {error!r}", [result.outcome.message]) from error
+    if len(result.outcome.message.encode()) > _MESSAGE or total != len(uris):
+        raise Finding("the message is too long, or does not count all kits", [result.outcome.message])
+
+
+@case("house.in-place-asks-nothing", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"})
+def test_in_place_asks_nothing(lab: Lab) -> None:
+    """A kit pinned by its digest that is in place needs no request at all.
+
+    The pod restarts while the registry is down.
+    """
+    kit = kits.plain()
+    registry = lab.registry()
+    uri = registry.add(kit, "iris", "v1").replace(":v1", f"@{kit.digest}")
+    folder = lab.destination()
+    lab.run(uri, to=folder).brought(kit)
+    registry.stop()
+    lab.run(uri, to=folder, patience=True).brought(kit)
+    registry.start()
+
+
+@case("house.record", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"})
+def test_record(lab: Lab) -> None:
+    """The record in the destination is JSON and names the digest and every file.
+
+    It is what tells ours from what was there before.
+    """
+    kit = kits.plain()
+    folder = lab.destination()
+    lab.run(lab.registry().add(kit, "iris", "v1"), to=folder).brought(kit)
+    text = (folder / lab.subject.config.record).read_text("utf-8")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise Finding(f"the record is no JSON: {error}") from error
+    missing = [each for each in (kit.digest, *kit.files) if json.dumps(each) not in text]
+    if missing:
+        raise Finding("the record does not name everything", missing)
+
+
+@case("house.pairs-verified-first", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+def test_pairs_verified_first(lab: Lab) -> None:
+    """When one of two pairs collides, nothing of the other is published.
+
+    All or nothing, for all pairs of a run.
+    """
+    registry = lab.registry()
+    first, second = kits.plain("first"), kits.model(seed=2)
+    uris = registry.add(first, "first"), registry.add(second, "second")
+    root = lab.destination()
+    (root / "b").mkdir()
+    (root / "b" / kits.MODEL).write_bytes(b"in the way")
+    result = lab.run(*uris, to=[root / "a", root / "b"]).failed_with(10)
+    result.brought_nothing(number=0)
+
+
+@case("house.flags-quoted", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS)
+def test_flags_quoted(lab: Lab) -> None:
+    """KIT_UNPACK_FLAGS is split as a shell splits words: quotes hold together, lines do not end it.
+
+    Names in a Kitfile have blanks, and YAML folds lines.
+    """
+    kit = pack(
+        {"m.bin": b"m", "d.csv": b"d", "e.csv": b"e"},
+        {
+            "manifestVersion": "1.0.0",
+            "package": {},
+            "model": {"path": "m.bin"},
+            "datasets": [{"name": "training set", "path": "d.csv"}, {"name": "other", "path": "e.csv"}],
+        },
+    )
+    flags = "\n --filter='datasets:training set'\n --filter model\n"
+    result = lab.run(lab.registry().add(kit, "iris"), environment={"KIT_UNPACK_FLAGS": flags})
+    result.brought({path: kit.files[path] for path in ("m.bin", "d.csv")})
+
+
+@case("house.docker-config-json", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+def test_docker_config_json(lab: Lab) -> None:
+    """KIT_DOCKER_CONFIG_JSON takes the contents of a pull secret.
+
+    A ClusterStorageContainer cannot mount a volume, but it can name a key of a secret.
+    """
+    kit = kits.plain()
+    registry = lab.registry(auth=Basic(_USERS))
+    uri = registry.add(kit, "iris", "v1")
+    auth = b64encode(b"ann:a-good-password").decode()
+    environment = {"KIT_DOCKER_CONFIG_JSON": json.dumps({"auths": {registry.host: {"auth": auth}}})}
+    lab.run(uri, environment=environment).brought(kit)
+
+
+@case("house.storage-config", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+def test_storage_config(lab: Lab) -> None:
+    """STORAGE_CONFIG of type kit is the login of one InferenceService.
+
+    One ClusterStorageContainer serves all namespaces; KServe can hand each of them its own key.
+    """
+    kit = kits.plain()
+    registry = lab.registry(auth=Bearer(_USERS))
+    uri = registry.add(kit, "iris", "v1")
+    environment = {
+        "STORAGE_CONFIG": json.dumps(
+            {"registry": registry.host, "username": "ann", "password": "a-good-password"}
+        ),
+        "STORAGE_OVERRIDE_CONFIG": '{"type":"kit"}',
+    }
+    lab.run(uri, environment=environment).brought(kit)
+
+
+@case("house.login-of-one-registry", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+def test_login_of_one_registry(lab: Lab) -> None:
+    """With KIT_REGISTRY the login goes to that registry alone.
+
+    Kits of several registries in one InferenceService have different owners.
+    """
+    mine, other = lab.registry(auth=Basic(_USERS)), lab.registry(auth=Basic({"bob": "another-password"}))
+    kit = kits.plain()
+    uri, others = mine.add(kit, "iris", "v1"), other.add(kit, "iris", "v1")
+    lab.run(uri, login=_LOGIN, login_host=mine.host).brought(kit)
+    lab.run(others, login=_LOGIN, login_host=mine.host).failed_with(4)
+    sent = [str(entry) for entry in other.ledger if entry.authorization != "none"]
+    if sent:
+        raise Finding("the login was sent to another registry", sent)
+
+
+@case("house.parent-without-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS, features={"parents"})
+def test_parent_without_login(lab: Lab) -> None:
+    """A parent kit on another host is asked for without the child's login.
+
+    Whoever packs a kit writes its parent's host; he must not learn the password of those who pull it.
+    """
+    mine, other = lab.registry(auth=Basic(_USERS)), lab.registry(auth=Basic({"bob": "another-password"}))
+    other.add(kits.plain(), "base", "v1")
+    child = pack(
+        {"c.py": b"c"},
+        {
+            "manifestVersion": "1.0.0",
+            "package": {},
+            "model": {"path": f"{other.host}/base:v1"},
+            "code": [{"path": "c.py"}],
+        },
+    )
+    uri = mine.add(child, "child", "v1")
+    lab.run(uri, login=_LOGIN, environment={"KIT_REGISTRY": ""}).failed()
+    sent = [str(entry) for entry in other.ledger if entry.authorization != "none"]
+    if sent:
+        raise Finding("the login was sent to the parent's host", sent)
+
+
+@case("house.json-log", level=MUST, since="0.1", ref=refs.HOUSE_ENVIRONMENT)
+def test_json_log(lab: Lab) -> None:
+    """With KIT_LOG_FORMAT=json every line of the log is a JSON object.
+
+    One line that is not stops a pipeline from reading the rest.
+    """
+    registry = lab.registry()
+    uri = registry.add(kits.plain(), "iris", "v1")
+    for each in (uri, uri.replace(":v1", ":v2")):
+        result = lab.run(each, environment={"KIT_LOG_FORMAT": "json"}).ended()
+        lines = result.outcome.output.splitlines()
+        try:
+            if not lines or not all({"level", "message"} <= json.loads(line).keys() for line in lines):
+                raise Finding("a line has no level or no message", lines)
+        except (ValueError, AttributeError) as error:
+            raise Finding(f"a line is no JSON object: {error}", lines) from error
+
+
+@case("house.memory", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+def test_memory(lab: Lab) -> None:
+    """96 MiB of memory are enough for any kit.
+
+    Memory that is requested and not used is paid for on every node.
+    """
+    limit = 96 * kits.MIB
+    source = lab.scratch("large") / "weights.bin"
+    with source.open("wb") as file:
+        file.truncate(128 * kits.MIB)
+    kit = kits.of({"weights.bin": source}, directory=lab.scratch("layers"))
+    result = lab.run(lab.registry().add(kit, "iris"), memory=limit).brought(kit)
+    if result.outcome.peak > limit:
+        raise Finding(f"it held {result.outcome.peak // kits.MIB} MiB in memory")
+
+
+@case("house.tag-and-digest", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+def test_tag_and_digest(lab: Lab) -> None:
+    """A digest that no kit of the repository has is not replaced by what the tag is.
+
+    A pinned reference never brings another model.
+    """
+    kit = kits.plain()
+    uri = lab.registry().add(kit, "iris", "v1")
+    lab.run(f"{uri}@{kit.digest}").brought(kit)
+    lab.run(f"{uri}@sha256:{'0' * 64}").failed().brought_nothing()
+
+
+@case("house.unsafe-kept-apart", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+def test_unsafe_kept_apart(lab: Lab) -> None:
+    """After a failed run nothing of it is in the destination, not even in hidden folders.
+
+    What was staged takes up the volume, and the next run would have to know whose it is.
+    """
+    registry = lab.registry()
+    uri = registry.add(single(kits.large().layers[0].read()[: 8 * kits.MIB], "."), "cut")
+    result = lab.run(uri).failed_with(8)
+    if result.tree:
+        raise Finding("something was left", sorted(result.tree))

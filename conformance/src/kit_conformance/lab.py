@@ -1,0 +1,412 @@
+"""What a case works with: registries and kits to arrange, the subject to run, and a record of it all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from base64 import b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+
+from kit_conformance import tree as trees
+from kit_conformance.evidence import Redactor, last
+from kit_conformance.result import Finding, Result
+from kit_conformance.subject import ALWAYS, Ask, Invocation, Subject, Volume
+from kit_conformance.subject.base import SOME_UID
+from kit_conformance.testbed.kits import push
+from kit_conformance.testbed.registry import TLS, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kit_conformance.subject import Process
+    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.registry.auth import Auth
+    from kit_conformance.testbed.registry.ledger import Entry
+
+SECONDS: Final = 60.0  # in which a run of a case must end; what a case moves are kilobytes on loopback
+_IMPATIENT: Final = 20.0  # the same where a subject has been told to wait for 2 s at most
+_PATIENT: Final = 100.0  # and where it cannot be told: longer than anybody's default for a dead connection
+
+
+class NotSupportedError(Exception):
+    """A case that does not apply to this subject, as it turned out."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a whole run of the suite was given. `registry` is a registry that is there already, `host:port`."""
+
+    factor: float = 1.0
+    registry: str = ""
+    kit: str = ""
+    mlserver: str = ""
+    manifests: tuple[str, ...] = ()
+
+
+@dataclass
+class Running:
+    """A run under way."""
+
+    lab: Lab
+    process: Process
+    destinations: tuple[Path, ...]
+    record: dict[str, Any]
+    seconds: float
+
+    def kill(self) -> Result:
+        """Kill it as a kubelet does at the end of its patience, and return what is left."""
+        self.process.signal(9)
+        return self.finish()
+
+    def terminate(self, number: int = 15) -> None:
+        """Send a signal to the main process."""
+        self.process.signal(number)
+
+    def finish(self, seconds: float | None = None) -> Result:
+        """Wait for the end and return the result."""
+        return self.lab.finish(self, seconds or self.seconds)
+
+
+@dataclass
+class Lab:
+    """One case's: nothing of it is shared, everything of it ends with the case."""
+
+    subject: Subject
+    settings: Settings
+    folder: Path
+    redactor: Redactor = field(default_factory=Redactor)
+    registries: list[Registry] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    _volumes: list[Volume] = field(default_factory=list)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _count: int = 0
+
+    # what a case arranges
+
+    def registry(
+        self, *, auth: Auth | None = None, tls: bool | TLS = False, address: str = "", absolute: bool = False
+    ) -> Registry:
+        """Start a registry that the subject can reach, until the end of the case."""
+        where = address or self.subject.address
+        names = ("127.0.0.1", "::1", "localhost", where)
+        authority = (
+            (TLS(names=tuple(dict.fromkeys(names))) if tls else None) if isinstance(tls, bool) else tls
+        )
+        registry = Registry(address=where, auth=auth, tls=authority, absolute=absolute)
+        self._stack.enter_context(registry)
+        self.registries.append(registry)
+        return registry
+
+    def place(self, kit: Kit, repository: str = "iris", tag: str = "v1") -> str:
+        """Put a kit on a registry, whichever, and return its reference; for cases that need no faults."""
+        if self.settings.registry:
+            unique = f"conformance/{self.folder.name.lower()}/{repository}"
+            return push(kit, self.settings.registry, unique, tag)
+        registry = self.registries[0] if self.registries else self.registry()
+        return registry.add(kit, repository, tag)
+
+    def enter(self, manager: contextlib.AbstractContextManager[Any]) -> Any:  # noqa: ANN401  (whatever it gives)
+        """Enter a context that ends with the case."""
+        return self._stack.enter_context(manager)
+
+    def volume(self) -> Volume:
+        """Make a new, empty volume, as a new pod has."""
+        self._count += 1
+        volume = self.subject.volume(self.folder / f"volume-{self._count}")
+        self._volumes.append(volume)
+        return volume
+
+    def destination(self) -> Path:
+        """Return a new, empty destination: the root of a new volume."""
+        return self.volume().host
+
+    def scratch(self, name: str) -> Path:
+        """Return a new folder for what the case itself needs."""
+        self._count += 1
+        folder = self.folder / f"{name}-{self._count}"
+        folder.mkdir()
+        return folder
+
+    # what it does with the subject
+
+    def run(self, *uris: str, seconds: float | None = None, **wishes: Any) -> Result:  # noqa: ANN401
+        """Run the subject to its end; arguments as of `start`."""
+        return self.start(*uris, seconds=seconds, **wishes).finish()
+
+    def works(self, *uris: str, **wishes: Any) -> Result:  # noqa: ANN401
+        """Show that without what the case is about all is well: the same run into a new volume succeeds.
+
+        Every case that expects a failure begins with this, or a subject that always fails would pass it.
+        """
+        result = self.run(*uris, **wishes)
+        if result.outcome.code != 0 or not any(node.kind == "file" for node in result.tree.values()):
+            raise Finding(
+                "it does not bring an ordinary kit, so nothing can be said of this case",
+                [f"exit code {result.outcome.code}", *result.outcome.log.splitlines()[-4:]],
+            )
+        return result
+
+    def start(
+        self,
+        *uris: str,
+        to: Path | Sequence[Path] | None = None,
+        login: tuple[str, str] | None = None,
+        login_host: str = "",
+        docker: Mapping[str, object] | None = None,
+        ask: Mapping[str, Mapping[str, str]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] | None = None,
+        trust: bool = True,
+        plain_http: bool = True,
+        home: bool = True,
+        uid: int | None = None,
+        only_volumes: bool = False,
+        open_files: int | None = None,
+        umask: int = 0o022,
+        memory: int | None = None,
+        patience: bool = False,
+        seconds: float | None = None,
+    ) -> Running:
+        """Start the subject on these URIs, each into its own destination of `to` (new volumes by default).
+
+        How to speak to the registries of this lab is asked for by itself, unless `trust` or `plain_http` is
+        off. `login` is user and password, `docker` the contents of a Docker config.json, `ask` other things
+        to ask for with their values. `arguments` stand in for those that are made of the URIs. `patience`
+        tells the subject to wait 2 s at most, if it can be told.
+        """
+        destinations = self._destinations(to, len(uris))
+        self._count += 1
+        folder = self.folder / f"run-{self._count}"
+        folder.mkdir()
+        wanted = dict(ask or {})
+        if patience and "patience" in self.subject.config.ask:
+            wanted["patience"] = {"seconds": "2", "limit": "6"}
+        values = self._values(folder, uris, login, login_host, docker)
+        for name in self._manners(uris, trust=trust, plain_http=plain_http):
+            wanted.setdefault(name, {})
+        if login is not None:
+            wanted["login"] = {}
+        if docker is not None:
+            wanted["docker-config"] = {}
+        if "termination-log" in self.subject.config.ask:
+            wanted["termination-log"] = {}
+        asks = [self.subject.config.asks(name, {**values, **given}) for name, given in wanted.items()]
+        invocation = Invocation(
+            arguments=self._arguments(uris, destinations, asks, arguments),
+            environment=self._environment(folder, asks, environment or {}, home=home),
+            volumes=tuple(self._volumes),
+            folder=folder,
+            uid=uid,
+            only_volumes=only_volumes,
+            open_files=open_files,
+            umask=umask,
+            memory=memory,
+        )
+        record: dict[str, Any] = {
+            "command": [self.subject.config.name, *invocation.arguments],
+            "environment": self.redactor.environment(
+                (name, value) for name, value in invocation.environment.items() if ALWAYS.get(name) != value
+            ),
+        }
+        self.runs.append(record)
+        bound = seconds or (SECONDS if not patience else _IMPATIENT if "patience" in wanted else _PATIENT)
+        process = self.subject.start(invocation)
+        return Running(self, process, destinations, record, bound * self.settings.factor)
+
+    def finish(self, running: Running, seconds: float) -> Result:
+        """Wait for a run that was started; `Running.finish` is the way to say it."""
+        outcome = running.process.wait(seconds)
+        ending: object = (
+            outcome.code if outcome.code is not None else f"not ended after {outcome.seconds:.1f} s"
+        )
+        running.record.update(
+            exit=ending,
+            seconds=round(outcome.seconds, 3),
+            message=self.redactor.text(outcome.message.strip()),
+            log=last(self.redactor.text(outcome.output).splitlines(), 30),
+        )
+        if outcome.peak:
+            running.record["memory"] = outcome.peak
+        found = tuple(trees.read(each) for each in running.destinations)
+        own = frozenset(filter(None, [self.subject.config.record]))
+        return Result(outcome, found, own, tuple(self._leaks(running, outcome.output, outcome.message)))
+
+    def _leaks(self, running: Running, output: str, message: str) -> Iterable[str]:
+        if self.redactor.found_in(output):
+            yield "the log"
+        if self.redactor.found_in(message):
+            yield "the termination message"
+        for folder in running.destinations:
+            for path in (
+                path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()
+            ):
+                with contextlib.suppress(OSError):
+                    if path.stat().st_size < 1024 * 1024 and self.redactor.found_in(
+                        path.read_text("latin-1")
+                    ):
+                        yield f"the file {path.relative_to(folder)}"
+
+    # how a run is put together
+
+    def _destinations(self, to: Path | Sequence[Path] | None, count: int) -> tuple[Path, ...]:
+        if to is None:
+            return tuple(self.destination() for _ in range(max(1, count)))
+        return (to,) if isinstance(to, Path) else tuple(to)
+
+    def _arguments(
+        self,
+        uris: Sequence[str],
+        destinations: Sequence[Path],
+        asks: Sequence[Ask],
+        given: Sequence[str] | None,
+    ) -> tuple[str, ...]:
+        config = self.subject.config
+        words = [*config.before]
+        if given is not None:
+            return (*words, *given)
+        for uri, destination in zip(uris, destinations, strict=True):
+            values = {
+                "source": uri,
+                "reference": uri.removeprefix("kit://"),
+                "destination": self._seen(destination),
+            }
+            words += [text.format_map(values) for text in config.arguments]
+        return (*words, *(word for each in asks for word in each.arguments))
+
+    def _seen(self, path: Path) -> str:
+        volume = next(each for each in self._volumes if path.is_relative_to(each.host))
+        return volume.seen(path)
+
+    def _environment(
+        self, folder: Path, asks: Sequence[Ask], extra: Mapping[str, str], *, home: bool
+    ) -> dict[str, str]:
+        config = self.subject.config
+        (folder / "home").mkdir()
+        values = {
+            "home": self.subject.seen(folder / "home", folder),
+            "kit": self.settings.kit,
+        }
+        found = dict(ALWAYS)
+        found |= {
+            name: text.format_map(values)
+            for name, text in config.environment.items()
+            if home or "{home}" not in text
+        }
+        if not home:  # as HOME=/ is for a user that the image does not know: there, and not to be written
+            (folder / "no-home").mkdir(mode=0o555)
+            found["HOME"] = self.subject.seen(folder / "no-home", folder)
+        joined: dict[str, list[str]] = {}
+        for each in (*(ask.environment for ask in asks), extra):
+            for name, value in each.items():
+                joined.setdefault(name, []).append(value)
+        return found | {name: " ".join(filter(None, texts)) for name, texts in joined.items()}
+
+    def _manners(self, uris: Iterable[str], *, trust: bool, plain_http: bool) -> Iterable[str]:
+        if self.settings.registry and plain_http and not self.registries:
+            yield "plain-http"
+        encrypted = [each.tls is not None for each in self.registries]
+        del uris
+        if plain_http and False in encrypted:
+            yield "plain-http"
+        if trust and True in encrypted:
+            yield "ca"
+
+    def _values(
+        self,
+        folder: Path,
+        uris: Sequence[str],
+        login: tuple[str, str] | None,
+        host: str,
+        docker: Mapping[str, object] | None,
+    ) -> dict[str, str]:
+        """Return the values of all placeholders, with the files that they name in place."""
+        values = {"termination_log": self.subject.seen(folder / "message", folder)}
+        tls = next((each.tls for each in self.registries if each.tls is not None), None)
+        if tls is not None:
+            for name, path in (
+                ("ca_file", tls.ca_file),
+                ("cert_file", tls.client_cert),
+                ("key_file", tls.client_key),
+            ):
+                copy = folder / path.name
+                shutil.copyfile(path, copy)
+                copy.chmod(0o644)
+                values[name] = self.subject.seen(copy, folder)
+            values["ca_pem"] = tls.ca_pem
+        if login is not None:
+            registry = host or (uris[0].removeprefix("kit://").partition("/")[0] if uris else "")
+            self.redactor.add(login[1], login[0])
+            values |= {"user": login[0], "password": login[1], "registry": registry}
+            docker = docker or {"auths": {registry: {"auth": b64encode(":".join(login).encode()).decode()}}}
+        if docker is not None:
+            text = json.dumps(docker)
+            (folder / "docker").mkdir()
+            (folder / "docker" / "config.json").write_text(text, "utf-8")
+            values |= {
+                "docker_config": text,
+                "docker_folder": self.subject.seen(folder / "docker", folder),
+            }
+        return values
+
+    # what is left of it
+
+    def evidence(self) -> dict[str, Any]:
+        """Return the runs and the requests, without secrets, as they go into the report."""
+        requests = []
+        for number, registry in enumerate(self.registries):
+            registry.ledger.settle(1.0)
+            label = f"registry {number + 1}" if len(self.registries) > 1 else "registry"
+            requests += [f"{label}: {_line(entry)}" for entry in registry.ledger]
+            requests += [f"{label}, second origin: {_line(entry)}" for entry in registry.elsewhere.ledger]
+        return {"runs": self.runs, "requests": last([self.redactor.text(line) for line in requests])}
+
+    def close(self) -> None:
+        """End every registry and remove every file."""
+        for registry in self.registries:
+            registry.heal()
+        self._stack.close()
+        _remove(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # a user as clusters give them
+
+    def does_not_apply(self, why: str) -> NoReturn:
+        """End a case that cannot be asked of this subject: it is then not-supported."""
+        raise NotSupportedError(why)
+
+    @property
+    def some_uid(self) -> int:
+        """Return a user id that no image knows."""
+        return SOME_UID
+
+
+def _line(entry: Entry) -> str:
+    faults = f" ({', '.join(entry.faults)})" if entry.faults else ""
+    ended = "" if entry.ended in {"complete", ""} else f", {entry.ended}"
+    return f"{entry}{faults}{ended}"
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, whatever permissions a kit has given to what lies in it."""
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            with contextlib.suppress(OSError):
+                path = os.path.join(parent, name)
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def new(subject: Subject, settings: Settings) -> Lab:
+    """Make a lab with a folder of its own."""
+    return Lab(subject, settings, Path(tempfile.mkdtemp(prefix="kc-")).resolve())

@@ -1,0 +1,230 @@
+"""The rules: what is wrong, what KServe makes of it, and how it is mended. `checks.py` finds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kit_conformance import refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ERROR: Final = "error"
+WARN: Final = "warn"
+
+
+class Rule(NamedTuple):
+    """One rule. An error breaks something in every cluster, a warning in some or on some day."""
+
+    name: str
+    level: str
+    title: str
+    consequence: str
+    mend: str
+    ref: str
+    fixable: bool = False
+
+
+_ALL: Final = (
+    Rule(
+        "container-name",
+        ERROR,
+        "the container of a ClusterStorageContainer is not called storage-initializer",
+        "KServe looks for that very name to see whether it has injected the container already. On its second call "
+        'it injects another one, and the pod is refused: "spec.initContainers[1].name: Duplicate value". Nor does '
+        "it then see the container fail, so status.modelStatus stays empty.",
+        "set spec.container.name to storage-initializer",
+        refs.KSERVE_DUPLICATE,
+        fixable=True,
+    ),
+    Rule(
+        "formats-place",
+        ERROR,
+        "supportedUriFormats is inside of the container",
+        "It belongs beside the container. With the full CRD the object is refused, with the minimal one it is "
+        "accepted and matches no URI at all.",
+        "move supportedUriFormats up, to spec",
+        refs.KSERVE_CRD,
+        fixable=True,
+    ),
+    Rule(
+        "formats-missing",
+        ERROR,
+        "a ClusterStorageContainer that matches no URI",
+        "An empty list of supportedUriFormats, or one whose entries have neither prefix nor regex, is accepted and "
+        'never chosen: "StorageURI not supported".',
+        "add an entry with a prefix, kit:// for instance",
+        refs.KSERVE_CRD,
+    ),
+    Rule(
+        "container-args",
+        ERROR,
+        "the container of a ClusterStorageContainer sets args",
+        "Lists of arguments are not merged: these take the place of the URI and the folder, and the initializer "
+        "never learns what to bring.",
+        "say it by env, or put it into command",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "workload-type-missing",
+        ERROR,
+        "workloadType is not written",
+        "The full CRD fills in initContainer; KServe's minimal CRDs have no defaults, and the object is then "
+        "silently ignored.",
+        "write workloadType: initContainer",
+        refs.KSERVE_CRD,
+        fixable=True,
+    ),
+    Rule(
+        "workload-type-unknown",
+        ERROR,
+        "workloadType is no known one",
+        "Any text is accepted, and an object with another one than initContainer or localModelDownloadJob is never "
+        "chosen.",
+        "write initContainer or localModelDownloadJob",
+        refs.KSERVE_CRD,
+    ),
+    Rule(
+        "multi-model-missing",
+        ERROR,
+        "supportsMultiModelDownload is not written",
+        "KServe reads it for every InferenceService with storageUris. The minimal CRDs have no default, and the "
+        "controller then dereferences nothing and crashes.",
+        "write supportsMultiModelDownload: true, or false if the initializer takes only one pair",
+        refs.KSERVE_CRD,
+        fixable=True,
+    ),
+    Rule(
+        "multi-model-needed",
+        ERROR,
+        "storageUris, and the container does not support several",
+        'KServe refuses: "does not support multi-model download", even for a single entry.',
+        "set supportsMultiModelDownload: true in the ClusterStorageContainer, if its image takes pairs",
+        refs.KSERVE_URIS,
+    ),
+    Rule(
+        "regex-invalid",
+        ERROR,
+        "a regex that Go cannot compile",
+        "KServe compiles it at every lookup. One bad regex fails the lookup of every InferenceService of the "
+        "cluster that reaches it, whichever storage it uses, and depending on the order it does so now and then.",
+        "write it in the syntax of RE2 (no lookaround, no backreferences), or use a prefix",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "regex-unanchored",
+        WARN,
+        "a regex that may match anywhere in a URI",
+        "KServe looks for a match anywhere: kit:// within the query of an https:// URI matches as well, and that "
+        "model is then brought by the wrong image.",
+        "begin the regex with ^",
+        refs.KSERVE_CRD,
+        fixable=True,
+    ),
+    Rule(
+        "two-containers",
+        ERROR,
+        "two ClusterStorageContainers for one URI",
+        "KServe takes whichever it sees first, and promises no order: the image changes from pod to pod.",
+        "remove one, or set disabled: true beside its spec",
+        refs.KSERVE_CSC,
+    ),
+    Rule(
+        "disabled-place",
+        ERROR,
+        "disabled is inside of spec",
+        "It belongs beside spec. Inside it is pruned or ignored, and the container stays in use.",
+        "move disabled up, beside spec",
+        refs.KSERVE_CRD,
+    ),
+    Rule(
+        "secret-optional",
+        ERROR,
+        "a secret or a config map that must exist in every namespace",
+        "References resolve in the namespace of each InferenceService. Where the object is missing the pod stays in "
+        "CreateContainerConfigError, public models included.",
+        "add optional: true",
+        refs.K8S_SECRET,
+        fixable=True,
+    ),
+    Rule(
+        "security-context",
+        WARN,
+        "the container has no securityContext of the restricted standard",
+        "KServe adds none. In a namespace that enforces the restricted Pod Security Standard no pod with this "
+        "initializer is admitted.",
+        "set allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, runAsNonRoot: true and "
+        "seccompProfile: {type: RuntimeDefault}",
+        refs.K8S_RESTRICTED,
+        fixable=True,
+    ),
+    Rule(
+        "mount-without-volume",
+        ERROR,
+        "a volumeMount whose volume nobody declares",
+        "A ClusterStorageContainer cannot add volumes to a pod: unless the runtime or the InferenceService declares "
+        "it, the API server refuses the pod.",
+        "pass the contents by env from a secret, or declare the volume in the ServingRuntime",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "mount-over-model",
+        ERROR,
+        "a volumeMount at /mnt/models",
+        "Mounts are merged by path: it takes the place of the volume that the server reads.",
+        "mount it elsewhere",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "image-missing",
+        WARN,
+        "the container has no image",
+        "The CRD does not ask for one; KServe's default image is then started with a URI that it does not know.",
+        "set spec.container.image",
+        refs.KSERVE_CRD,
+    ),
+    Rule(
+        "moving-tag",
+        WARN,
+        "a tag that moves",
+        "latest, next and a missing tag are something else tomorrow: pods of one deployment then run different "
+        "code, or serve different models.",
+        "name a version, or better a digest",
+        refs.K8S_IMAGES,
+    ),
+    Rule(
+        "uri-without-container",
+        WARN,
+        "kit:// and no ClusterStorageContainer for it",
+        'Without one KServe creates no pod at all; the only trace is an event: "StorageURI not supported".',
+        "apply a ClusterStorageContainer with the prefix kit://, or check that the cluster has one",
+        refs.KSERVE_CSC,
+    ),
+    Rule(
+        "local-model-container",
+        WARN,
+        "a LocalModelCache of kit://, and no container for its jobs",
+        "Jobs of a cache look for a ClusterStorageContainer of their own, with workloadType localModelDownloadJob; "
+        "without one KServe's default image is started, and fails.",
+        "apply a second ClusterStorageContainer with workloadType: localModelDownloadJob",
+        refs.KSERVE_LOCALMODEL,
+    ),
+    Rule(
+        "storage-path",
+        ERROR,
+        "storage.path where the storage is a kit",
+        "From 0.16 on KServe looks for a container by a placeholder instead of the kit's URI, finds none, and "
+        "starts its default image.",
+        "write storageUri: kit://…, and storage with key and parameters.type: kit only",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "llm-with-kit",
+        ERROR,
+        "an LLMInferenceService with kit://",
+        'It does not know ClusterStorageContainers: "unsupported schema in model URI". No pod is created.',
+        "disable its storage initializer and add an init container of your own, or use an InferenceService",
+        refs.KSERVE_LLM,
+    ),
+)
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}

@@ -1,0 +1,384 @@
+"""One run of the suite inside pytest: which cases run, what becomes of each, and the report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import time
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from kit_conformance import __version__, baseline, lab
+from kit_conformance.catalog import FEATURES, Case, CatalogError, Level, case_of, catalog
+from kit_conformance.evidence import Redactor
+from kit_conformance.report import CaseRecord, Report, State
+from kit_conformance.report.files import write
+from kit_conformance.result import Finding
+from kit_conformance.selection import OptionError
+from kit_conformance.subject import CannotError, ConfigError, SubjectError, connect, load
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from kit_conformance.selection import Options
+    from kit_conformance.subject import Subject
+
+_EVIDENCE: Final = pytest.StashKey[dict[str, Any]]()
+_VERDICT: Final = pytest.StashKey[tuple[State, str]]()
+_SECONDS: Final = pytest.StashKey[float]()
+_BAD_LETTERS: Final = {
+    State.WARN: ("warn", "w", "WARN"),
+    State.ERROR: ("error", "E", "ERROR"),
+    State.NOT_SUPPORTED: ("not-supported", "-", "NOT-SUPPORTED"),
+    State.XPASS: ("xpassed", "X", "XPASS"),
+}
+
+
+class Session:
+    """The plugin of a run. With xdist every worker has one that runs cases, and the controller one that counts."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.worker = hasattr(config, "workerinput")
+        try:
+            self.subject_config = load(options.config_name)
+            self.cases = {each.id: each for each in options.cases(self.subject_config)}
+            path = options.text("--baseline")
+            self.baseline = baseline.load(path, catalog()) if path else {}
+            self.kit = _kit(options)
+            self.subject: Subject = connect(options.subject, self.subject_config, kit=self.kit)
+            self.settings = lab.Settings(
+                factor=options.slow,
+                registry=options.text("--registry"),
+                kit=self.kit,
+                mlserver=options.text("--mlserver"),
+                manifests=options.many("--manifest"),
+            )
+        except (ConfigError, OptionError, CatalogError, SubjectError, baseline.BaselineError) as error:
+            raise pytest.UsageError(str(error)) from error
+        self.started = dt.datetime.now(dt.UTC)
+        self.began = time.monotonic()
+        self.records: dict[str, CaseRecord] = {}
+        self.expected: set[str] = set()
+        self.problems: list[str] = []
+        self.report: Report | None = None
+        self.written: Path | None = None
+
+    # which cases run
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is tested."""
+        identity = self.subject.identity
+        return [
+            f"subject: {identity.given} as {self.subject_config.name} {identity.version}".rstrip(),
+            f"cases: {len(self.cases)} of {', '.join(dict.fromkeys(each.profile for each in self.cases.values()))}",
+        ]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out the cases that are not selected; tests that are no cases are none of our business."""
+        out = [item for item in items if (found := _case(item)) and found.id not in self.cases]
+        if out:
+            config.hook.pytest_deselected(items=out)
+            items[:] = [item for item in items if item not in out]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what will run: every one of these gets a record."""
+        self.expected |= {found.id for item in session.items if (found := _case(item))}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Iterable[str]) -> None:
+        """Note what the workers will run."""
+        del node
+        self.expected |= {found.id for each in ids if (found := self._at(each))}
+
+    def _at(self, node: str) -> Case | None:
+        return next((each for each in catalog().values() if node.endswith(f"/{each.node}")), None)
+
+    # what becomes of each
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Leave out what was asked to be left out, and what the subject does not claim."""
+        found = _case(item)
+        if found is None:
+            return
+        verdict = self._before(found)
+        if verdict is not None:
+            item.stash[_VERDICT] = verdict
+            pytest.skip(verdict[1])
+
+    def _before(self, found: Case) -> tuple[State, str] | None:
+        for pattern in self.options.many("--skip"):
+            if fnmatchcase(found.id, pattern):
+                return State.SKIPPED, f"left out by --skip {pattern}"
+        missing = sorted(found.features - self.subject_config.features)
+        if missing:
+            return State.NOT_SUPPORTED, "; ".join(f"{name}: {FEATURES[name]}" for name in missing)
+        if self.settings.registry and not found.any_registry:
+            return State.SKIPPED, "needs the testbed's own registry, and --registry names another"
+        return None
+
+    def lab(self, request: pytest.FixtureRequest) -> Generator[lab.Lab]:
+        """Give a case its lab, and keep what a report wants of it."""
+        with lab.new(self.subject, self.settings) as made:
+            yield made
+            request.node.stash[_EVIDENCE] = made.redactor.value(made.evidence())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn what happened into a state, and that into what pytest shows."""
+        report = yield
+        found = _case(item)
+        if found is None:
+            return report
+        item.stash[_SECONDS] = item.stash.get(_SECONDS, 0.0) + call.duration
+        state, message = item.stash.get(_VERDICT, (None, ""))
+        if call.when == "call" or (
+            call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+        ):
+            before = state
+            state, message = self._judge(found, call)
+            if before is not None and call.when == "teardown" and before is not State.PASS:
+                state = State.ERROR if before is State.ERROR else before
+            item.stash[_VERDICT] = (state, message)
+            self._show(report, state, message, self.baseline.get(found.id))
+        elif state is not None and call.when == "setup":
+            vars(report)["kc_state"] = state.value
+        if call.when == "teardown":
+            state, message = item.stash[_VERDICT]
+            vars(report)["kc_record"] = self._record(found, state, message, item)
+        return report
+
+    def _judge(self, found: Case, call: pytest.CallInfo[None]) -> tuple[State, str]:
+        known = self.baseline.get(found.id)
+        error = call.excinfo.value if call.excinfo is not None else None
+        if error is None:
+            return (
+                (State.XPASS, f"it holds, and the baseline says: {known.reason}")
+                if known
+                else (State.PASS, "")
+            )
+        if isinstance(error, lab.NotSupportedError):
+            return State.NOT_SUPPORTED, str(error)
+        if call.when != "call" or not isinstance(error, AssertionError):
+            kind = "" if isinstance(error, CannotError) else f"{type(error).__name__}: "
+            return State.ERROR, f"{kind}{error}"
+        if known:
+            return State.XFAIL, str(error)
+        return (State.WARN if found.level is Level.SHOULD else State.FAIL), str(error)
+
+    def _show(
+        self, report: pytest.TestReport, state: State, message: str, known: baseline.Entry | None
+    ) -> None:
+        vars(report)["kc_state"] = state.value
+        if state is State.XFAIL:
+            report.outcome = "skipped"
+            report.wasxfail = known.reason if known else ""
+        elif state is State.NOT_SUPPORTED:
+            report.outcome = "skipped"
+            report.longrepr = ("", 0, f"Skipped: {message}")
+        elif state is State.WARN:
+            report.outcome = "passed"
+        elif state is State.XPASS:
+            report.outcome = "failed"
+            report.longrepr = message
+        elif state is State.FAIL:
+            report.longrepr = message  # the case's own words; its code is of no interest here
+
+    def _record(self, found: Case, state: State, message: str, item: pytest.Item) -> dict[str, Any]:
+        quiet = {State.PASS, State.XPASS, State.NOT_SUPPORTED, State.SKIPPED}
+        kept: dict[str, Any] = item.stash.get(_EVIDENCE, {})
+        evidence = {} if state in quiet else dict(kept)
+        lines = message.split("\n  ")[1:]
+        if evidence and lines:
+            evidence["differences"] = lines
+        known = self.baseline.get(found.id)
+        left_out = state in {State.NOT_SUPPORTED, State.SKIPPED}
+        redact = Redactor()
+        return {
+            "id": found.id,
+            "state": state.value,
+            "message": "" if left_out else redact.text(message),
+            "reason": message if left_out else known.reason if known else "",
+            "url": known.url if known else "",
+            "seconds": round(float(item.stash.get(_SECONDS, 0.0)), 3),
+            "evidence": evidence,
+        }
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show the states that pytest does not have."""
+        state = getattr(report, "kc_state", None)
+        shown = _BAD_LETTERS.get(State(state)) if state else None
+        if shown is None or (report.when == "setup" and report.passed) or report.when == "teardown":
+            return None
+        return shown
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the records, in the process that writes the report."""
+        if self.worker:
+            return
+        given = getattr(report, "kc_record", None)
+        if given is not None:
+            self.records[given["id"]] = _complete(catalog()[given["id"]], given)
+        elif report.when not in {"setup", "call", "teardown"} and (found := self._at(report.nodeid)):
+            message = "the process that ran this case has crashed"
+            self.records[found.id] = _complete(found, {"state": "error", "message": message})
+
+    # the report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the report, whatever has happened, and let the exit code say what is in it."""
+        if self.worker:
+            return
+        for identifier in sorted(self.expected - self.records.keys()):
+            given = {"state": "error", "message": "it was selected and did not come to run"}
+            self.records[identifier] = _complete(catalog()[identifier], given)
+        if exitstatus in {2, 3, 4}:
+            self.problems.append(f"the run was broken off (pytest's exit code {int(exitstatus)})")
+        self.report = self._report()
+        results = self.options.text("--results")
+        if results:
+            try:
+                self.written = write(self.report, Path(results))
+            except OSError as error:
+                self.problems.append(f"the report could not be written: {error}")
+                self.report = self._report()
+        self.subject.close()
+        code = {"conformant": 0, "not-conformant": 1, "error": 2}[self.report.result]
+        others = code == 0 and exitstatus == 1  # tests that are no cases have failed
+        session.exitstatus = 1 if others else code
+
+    def _report(self) -> Report:
+        identity = self.subject.identity
+        redactor = Redactor()
+        cases = tuple(self.records[each] for each in catalog() if each in self.records)
+        return Report(
+            suite={
+                "name": "kit-conformance",
+                "version": __version__,
+                "python": platform.python_version(),
+                "platform": platform.platform(terse=True),
+                "kserve": self.options.text("--kserve"),
+            },
+            started=self.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            seconds=time.monotonic() - self.began,
+            subject={
+                "name": self.subject_config.name,
+                "given": redactor.text(identity.given),
+                "kind": identity.kind,
+                "digest": identity.digest,
+                "version": identity.version,
+                "features": sorted(self.subject_config.features),
+                "details": redactor.value(dict(identity.details)),
+                **({"kit": _kit_identity(self.kit)} if self.kit else {}),
+            },
+            configuration={
+                "options": {
+                    name: redactor.value(value)
+                    for name, value in self.options.values.items()
+                    if value and name != "--subject"
+                },
+                "environment": redactor.environment(self.subject_config.environment.items()),
+                "arguments": list(self.subject_config.arguments),
+                "baseline": sorted(self.baseline),
+            },
+            cases=cases,
+            stale=tuple(self._stale(cases)),
+            problems=tuple(self.problems),
+        )
+
+    def _stale(self, cases: Iterable[CaseRecord]) -> Iterable[str]:
+        """Yield the entries of the baseline for cases that this subject is not even asked."""
+        for record in cases:
+            if record.id in self.baseline and record.result is State.NOT_SUPPORTED:
+                yield record.id
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what came of it, and where to read more."""
+        report = self.report
+        if report is None:
+            return
+        terminalreporter.section("conformance")
+        shown = {State.FAIL, State.XPASS, State.ERROR, State.WARN}
+        for record in report.cases:
+            if record.result in shown:
+                first = record.message.splitlines()[0] if record.message else ""
+                terminalreporter.write_line(f"{record.result.value:<6} {record.id:<44} {first}")
+        for identifier in report.stale:
+            terminalreporter.write_line(f"stale  {identifier:<44} in the baseline, and not supported")
+        for problem in report.problems:
+            terminalreporter.write_line(f"error  {problem}")
+        totals = ", ".join(
+            f"{number} {name}" for name, number in report.totals.items() if number and name != "total"
+        )
+        terminalreporter.write_line(f"{report.label}: {report.result} ({totals} of {report.totals['total']})")
+        if self.written is not None:
+            terminalreporter.write_line(f"report: {self.written}")
+
+
+def session_of(config: pytest.Config) -> Session:
+    """Return the run that pytest is in. Raises UsageError when it is in none."""
+    found = config.pluginmanager.get_plugin("kit-conformance-session")
+    if not isinstance(found, Session):
+        raise pytest.UsageError("the cases need a subject: --subject command:…, image:… or pod:…")
+    return found
+
+
+def _case(item: pytest.Item) -> Case | None:
+    return case_of(getattr(item, "function", None))
+
+
+def _complete(found: Case, given: dict[str, Any]) -> CaseRecord:
+    return CaseRecord(
+        id=found.id,
+        title=found.title,
+        result=State(given["state"]),
+        level=found.level.value,
+        profile=found.profile,
+        features=tuple(sorted(found.features)),
+        ref=found.ref,
+        why=found.why,
+        seconds=given.get("seconds", 0.0),
+        message=given.get("message", ""),
+        reason=given.get("reason", ""),
+        url=given.get("url", ""),
+        evidence=given.get("evidence", {}),
+    )
+
+
+def _kit(options: Options) -> str:
+    if not options.text("--kit"):
+        return ""
+    from kit_conformance.testbed import kitcli  # noqa: PLC0415  (only where a Kit is asked for)
+
+    try:
+        return str(kitcli.find(options.text("--kit"), mirror=options.text("--kit-mirror")))
+    except kitcli.KitNotFoundError as error:
+        raise OptionError(str(error)) from error
+
+
+def _kit_identity(path: str) -> dict[str, str]:
+    import hashlib  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    from kit_conformance.testbed import kitcli  # noqa: PLC0415
+
+    with open(path, "rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            version = kitcli.Kit(path, Path(home)).version
+        except (kitcli.KitError, kitcli.KitNotFoundError):
+            version = "unknown"
+    return {"version": version, "path": path, "digest": digest}
+
+
+__all__ = ["Finding", "Session", "session_of"]

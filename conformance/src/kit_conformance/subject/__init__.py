@@ -1,0 +1,58 @@
+"""What is tested: a command, an image or a pod, known by KServe's protocol alone.
+
+The protocol is the one that KServe speaks to every storage initializer: pairs of URI and folder as arguments,
+an environment, an exit code, a tree of files and a termination message. Nothing else is asked of a subject;
+how to tell it to use plain HTTP, a CA or a login stands in its `subject.yaml`.
+"""
+
+from __future__ import annotations
+
+from kit_conformance.subject.base import (
+    ALWAYS,
+    CannotError,
+    Invocation,
+    Outcome,
+    Process,
+    Subject,
+    SubjectError,
+    Volume,
+)
+from kit_conformance.subject.config import Ask, Config, ConfigError, builtin, load
+
+__all__ = [
+    "ALWAYS",
+    "Ask",
+    "CannotError",
+    "Config",
+    "ConfigError",
+    "Invocation",
+    "Outcome",
+    "Process",
+    "Subject",
+    "SubjectError",
+    "Volume",
+    "builtin",
+    "connect",
+    "load",
+]
+
+
+def connect(spec: str, config: Config, *, kit: str = "") -> Subject:
+    """Return the subject that a string names: `command:…`, `image:NAME` or `pod:NAME`.
+
+    `kit` is a Kit binary to be found on the subject's PATH. Raises
+    SubjectError when there is no such thing here.
+    """
+    kind, colon, rest = spec.partition(":")
+    rest = rest.strip()
+    if not colon or not rest or kind not in {"command", "image", "pod"}:
+        raise SubjectError(f"{spec!r} is no subject: write command:…, image:… or pod:…")
+    if kind == "command":
+        from kit_conformance.subject.command import CommandSubject  # noqa: PLC0415
+
+        return CommandSubject(rest, config, kit=kit)
+    if kind == "image":
+        from kit_conformance.subject.image import ImageSubject  # noqa: PLC0415  (needs an extra)
+
+        return ImageSubject(rest, config)
+    raise SubjectError("pod: is not here")
