@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kit_initializer.publish.record import Entry, Record
 
 STAGING_PREFIX = ".kit-staging-"
+_MOUNTS = "/proc/self/mountinfo"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
@@ -120,8 +121,9 @@ class Destination:
             self.sweep()
             if record is not None and record.state != records.PUBLISHED:
                 staging = Staging(self)
+                done = write_record(staging, record._replace(state=records.PUBLISHED, stale=()))
                 remove_stale(self.handle, record.stale)
-                write_record(staging, record._replace(state=records.PUBLISHED, stale=()))
+                place_record(staging, done)
                 staging.remove()
         except OSError as error:
             raise explain(error, self.path) from error
@@ -195,18 +197,11 @@ class Staging:
         self._trees.append(handle)
         return handle
 
-    def tree_path(self, index: int) -> str:
-        """Return the path of the folder that the call number `index` of `tree` made."""
-        return os.path.join(self.path, f"kit-{index}")
-
     def remove(self) -> None:
         """Remove the folder with all that is still in it. Never raises: the next run sweeps what stays."""
         for handle in self._trees:
             os.close(handle)
-        self._trees.clear()
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
+        os.close(self.handle)
         with contextlib.suppress(OSError):
             remove_tree(self.destination.handle, self.name)
 
@@ -243,17 +238,18 @@ def remove_tree(parent: int, name: str) -> None:
     os.rmdir(name, dir_fd=parent)
 
 
-def write_record(staging: Staging, record: Record) -> None:
-    """Replace the destination's record at one stroke."""
+def write_record(staging: Staging, record: Record) -> str:
+    """Write a record into staging, where it is not in force yet, and return its name."""
+    name = f"record-{record.state}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    with open(os.open(records.RECORD_NAME, flags, 0o644, dir_fd=staging.handle), "wb") as file:
+    with open(os.open(name, flags, 0o644, dir_fd=staging.handle), "wb") as file:
         file.write(record.dump())
-    os.rename(
-        records.RECORD_NAME,
-        records.RECORD_NAME,
-        src_dir_fd=staging.handle,
-        dst_dir_fd=staging.destination.handle,
-    )
+    return name
+
+
+def place_record(staging: Staging, name: str) -> None:
+    """Replace the destination's record, at one stroke, by one that was written."""
+    os.rename(name, records.RECORD_NAME, src_dir_fd=staging.handle, dst_dir_fd=staging.destination.handle)
 
 
 def remove_stale(root: int, paths: Iterable[str], needed: Collection[str] = ()) -> None:
@@ -300,7 +296,7 @@ def _own_volume(path: str) -> bool:
     real = os.path.realpath(path)
     best, root = "", ""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 fields = line.split(" ")
                 mount = fields[4].replace("\\040", " ")

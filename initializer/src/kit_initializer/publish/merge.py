@@ -16,6 +16,7 @@ from kit_initializer.publish.destination import (
     STAGING_PREFIX,
     explain,
     folders_above,
+    place_record,
     remove_stale,
     write_record,
 )
@@ -253,13 +254,16 @@ class _Merger:
 
 
 def _carry_out(step: _Step) -> None:
-    write_record(step.staging, Record(PUBLISHING, step.kits, step.stale))
+    # both are written now, so that a full volume is met before anything is changed
+    begun = write_record(step.staging, Record(PUBLISHING, step.kits, step.stale))
+    done = write_record(step.staging, Record(PUBLISHED, step.kits))
+    place_record(step.staging, begun)
     # a folder whose every file is replaced by one of another name is empty for a moment
     needed = {folder for move in step.moves for folder in folders_above(move.path)}
     remove_stale(step.destination.handle, step.stale, needed)
     for move in step.moves:
         os.rename(move.path, move.path, src_dir_fd=move.tree, dst_dir_fd=step.destination.handle)
-    write_record(step.staging, Record(PUBLISHED, step.kits))
+    place_record(step.staging, done)
 
 
 def _stat(name: str, folder: int | None) -> os.stat_result | None:

@@ -1,0 +1,400 @@
+"""A destination and its staging, called as the run calls them: what the command cannot bring about at will."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kit_initializer.errors import DestinationError, UnsafeContentError
+from kit_initializer.publish import (
+    RECORD_NAME,
+    Collisions,
+    Delivery,
+    Destination,
+    Entry,
+    Kit,
+    destination,
+    explain,
+    publish,
+)
+from kit_initializer.publish.destination import folders_above, remove_tree
+from kit_initializer.publish.record import PUBLISHED, PUBLISHING, Record, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+KIT = Kit("kit://r.example/k:v1", "sha256:1", "filters ['model']", (Entry("a/b", 3, 0xABC), Entry("ü", 0, 0)))
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Destination]:
+    with contextlib.closing(Destination(str(folder), lambda _: None)) as made:
+        yield made
+
+
+def staged(
+    made: Destination, files: Mapping[str, bytes | None], uri: str = "kit://r.example/k:v1"
+) -> Delivery:
+    """Stage a kit; None is an empty folder."""
+    staging = made.staging()
+    tree = staging.tree()
+    for path, body in files.items():
+        full = Path(staging.path, "kit-0", path)
+        (full if body is None else full.parent).mkdir(parents=True, exist_ok=True)
+        if body is not None:
+            full.write_bytes(body)
+    entries = [Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None]
+    return Delivery(staging, tree, Kit(uri, "sha256:1", "", tuple(entries)))
+
+
+# the record
+
+
+def test_a_record_is_what_was_written() -> None:
+    for record in (Record(PUBLISHING, (KIT, KIT), ("old", "ö")), Record(PUBLISHED, ())):
+        assert load(record.dump()) == record
+    record = Record(PUBLISHING, (KIT, KIT._replace(files=(Entry("a/b", 9, 9),))), ("old",))
+    assert record.owned() == {"a/b", "ü", "old"}
+    assert record.entries() == {"a/b": Entry("a/b", 9, 9), "ü": Entry("ü", 0, 0)}
+    assert record.dump().isascii()
+    assert json.loads(record.dump())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/a", "a/", "a//b", ".", "a/../b", "../a", "a\0", "\ud800", 3, None, ["a"]]
+)
+def test_a_path_that_leads_elsewhere_makes_no_record(path: object) -> None:
+    good = json.loads(Record(PUBLISHED, (KIT,), ("old",)).dump())
+    assert load(json.dumps(good).encode()) is not None
+    assert load(json.dumps(good | {"stale": [path]}).encode()) is None
+    good["kits"][0]["files"][0]["path"] = path
+    assert load(json.dumps(good).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"version": "1"}, {"state": "other"}, {"state": []}, {"kits": 3}, {"kits": [{}]}],
+)
+def test_other_records_are_none_of_ours(change: dict[str, object]) -> None:
+    good = json.loads(Record(PUBLISHED, (KIT,)).dump())
+    assert load(json.dumps(good | change).encode()) is None
+    del good["stale"]
+    assert load(json.dumps(good).encode()) is None
+
+
+# the folder
+
+
+def test_folders_above() -> None:
+    assert folders_above("a/b/c") == ["a/b", "a"]
+    assert folders_above("a") == []
+
+
+def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with contextlib.closing(Destination("x/y", lambda _: None)):
+        assert (tmp_path / "x" / "y").is_dir()
+
+
+def test_a_folder_in_use_is_waited_for_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destination, "_LOCK_S", 0.3)
+    said: list[str] = []
+    with opened(tmp_path):
+        began = time.monotonic()
+        with pytest.raises(DestinationError, match="in use by another run"):
+            Destination(str(tmp_path), said.append)
+        assert time.monotonic() - began >= 0.3
+    assert said == [f"{tmp_path}: waiting for another run to finish"]
+    with opened(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_a_volume_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Some network file systems have none: a fake of such a flock."""
+
+    def refuse(_: int, operation: int) -> None:
+        del operation
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    if number == errno.EIO:
+        with pytest.raises(DestinationError, match=os.strerror(number)):
+            Destination(str(tmp_path), lambda _: None)
+        return
+    with opened(tmp_path):
+        pass
+
+
+def test_a_link_in_the_place_of_the_record_is_none_of_ours(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(Record(PUBLISHED, (KIT,)).dump())
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / RECORD_NAME).symlink_to(outside)
+    with opened(tmp_path / "d") as made:
+        assert made.record is None
+        publish([staged(made, {"a": b"1"})], Collisions.REFUSE)
+    assert not (tmp_path / "d" / RECORD_NAME).is_symlink()
+    assert load(outside.read_bytes()) is not None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO])
+def test_why_a_volume_refused(number: int) -> None:
+    error = explain(OSError(number, os.strerror(number)), "/mnt/models")
+    assert str(error) == f"/mnt/models: {os.strerror(number)}"
+    assert bool(error.hint) is (number != errno.EIO)
+    assert str(explain(OSError("odd"), "/mnt/models")) == "/mnt/models: odd"
+
+
+def test_room_is_looked_at_where_a_volume_is_its_own(tmp_path: Path) -> None:
+    """/dev/shm is a file system of its own on every Linux; pytest's folders are part of another one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, opened(Path(folder)) as made:
+        made.room(1)
+        with pytest.raises(DestinationError, match="bytes free where the kit needs") as caught:
+            made.room(1 << 60)
+        assert caught.value.hint
+    folder = str(tmp_path / "on\\a shared\tvolume")
+    with opened(Path(folder)) as made:
+        made.room(1 << 60)
+
+
+def test_room_is_no_matter_where_mounts_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system without /proc: a fake of its mountinfo."""
+    for text in ("", "odd\n"):
+        (tmp_path / "mountinfo").write_text(text, encoding="ascii")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, opened(Path(folder)) as made:
+            monkeypatch.setattr(destination, "_MOUNTS", str(tmp_path / "mountinfo"))
+            made.room(1 << 60)
+    monkeypatch.setattr(destination, "_MOUNTS", str(tmp_path / "none"))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, opened(Path(folder)) as made:
+        made.room(1 << 60)
+
+
+def test_a_folder_where_a_file_should_be_is_not_intact(tmp_path: Path) -> None:
+    (tmp_path / "d" / "a").mkdir(parents=True)
+    size = (tmp_path / "d" / "a").stat().st_size
+    with opened(tmp_path / "d") as made:
+        assert not made.intact({"a": Entry("a", size, 0)})
+        assert not made.intact({"b": Entry("b", 0, 0)})
+        (tmp_path / "d" / "b").write_bytes(b"b")
+        assert made.intact({"b": Entry("b", 1, zlib.crc32(b"b"))})
+        assert not made.intact({"b": Entry("b", 1, zlib.crc32(b"c"))})
+        assert not made.intact({"b": Entry("b", 2, zlib.crc32(b"b"))})
+        assert made.intact({})
+
+
+def test_trees_are_removed_without_following_links(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "d").mkdir(parents=True)
+    tree = tmp_path / "tree"
+    (tree / "d" / "e").mkdir(parents=True)
+    (tree / "d" / "f").write_bytes(b"")
+    (tree / "d" / "link").symlink_to(outside)
+    (tree / "top").symlink_to(outside)
+    with opened(tmp_path) as made:
+        for name in ("tree", "not there"):
+            remove_tree(made.handle, name)
+        with pytest.raises(OSError, match="too long"):
+            remove_tree(made.handle, "n" * 300)
+    assert not tree.exists()
+    assert (outside / "d").is_dir()
+
+
+def test_what_a_killed_run_meant_to_do_is_completed(tmp_path: Path) -> None:
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b"1"})
+        publish([delivery], Collisions.REFUSE)
+        delivery.staging.remove()
+    for path in ("old/deep/x", "old/mine", "older"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    with opened(tmp_path) as made:
+        assert made.record is not None
+        made.settle()
+        assert (tmp_path / "older").exists()
+        begun = made.record._replace(state=PUBLISHING, stale=("old/deep/x", "older", "gone", "gone/too"))
+        (tmp_path / RECORD_NAME).write_bytes(begun.dump())
+        (tmp_path / ".kit-staging-1").mkdir()
+    with opened(tmp_path) as made:
+        made.settle()
+    with opened(tmp_path) as made:
+        assert made.record is not None
+        assert (made.record.state, made.record.stale) == (PUBLISHED, ())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [RECORD_NAME, "a", "old"]
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine"]
+
+
+def test_a_volume_that_refuses_to_be_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that became read-only: a fake of such an unlink."""
+
+    def refuse(path: str, *, dir_fd: int | None = None) -> None:
+        del dir_fd
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    (tmp_path / RECORD_NAME).write_bytes(Record(PUBLISHING, (), ("old",)).dump())
+    (tmp_path / "old").write_bytes(b"")
+    with opened(tmp_path) as made:
+        monkeypatch.setattr(os, "unlink", refuse)
+        with pytest.raises(DestinationError, match="Read-only"):
+            made.settle()
+        monkeypatch.undo()
+    assert (tmp_path / "old").exists()
+    with opened(tmp_path) as made:
+        made.settle()
+    assert not (tmp_path / "old").exists()
+
+
+# publishing
+
+
+def test_a_tree_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b"1"})
+        with pytest.raises(DestinationError, match=str(tmp_path)):
+            publish([delivery._replace(tree=-1)], Collisions.REFUSE)
+        delivery.staging.remove()
+
+
+def test_a_file_that_we_may_not_read_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything: a fake of an open by somebody else."""
+    (tmp_path / "a").write_bytes(b"1")
+    real = os.open
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b"1"})
+
+        def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if dir_fd == made.handle and path == "a":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return real(path, flags, mode, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(DestinationError, match="is there already and differs"):
+            publish([delivery], Collisions.REFUSE)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_equal_files_are_told_from_others(tmp_path: Path, *, large: bool) -> None:
+    body = bytes(3_000_000 if large else 10)
+    for there in (body, body[:-1] + b"x", body + b"x"):
+        (tmp_path / "a").write_bytes(there)
+        with opened(tmp_path) as made:
+            delivery = staged(made, {"a": body})
+            if there == body:
+                publish([delivery], Collisions.REFUSE)
+                (tmp_path / RECORD_NAME).unlink()
+            else:
+                with pytest.raises(DestinationError, match="differs"):
+                    publish([delivery], Collisions.REFUSE)
+            delivery.staging.remove()
+        assert (tmp_path / "a").read_bytes() == there
+
+
+def test_a_fifo_in_the_way_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b"1"})
+        with pytest.raises(DestinationError, match="differs"):
+            publish([delivery], Collisions.REFUSE)
+        publish([delivery], Collisions.REPLACE)
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(
+    ("foreign", "fits"),
+    [("", True), ("d/mine", False), ("d/e/mine", False), ("d/e/f/mine", False), ("d/new/", False)],
+)
+def test_a_folder_of_ours_gives_way_only_when_nothing_else_is_in_it(
+    tmp_path: Path, *, foreign: str, fits: bool
+) -> None:
+    with opened(tmp_path) as made:
+        publish([staged(made, {"d/a": b"", "d/e/f/g": b""})], Collisions.REFUSE)
+    if foreign.endswith("/"):
+        (tmp_path / foreign).mkdir()
+    elif foreign:
+        (tmp_path / foreign).write_bytes(b"")
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"d": b"file"})
+        if fits:
+            publish([delivery], Collisions.REFUSE)
+            assert (tmp_path / "d").read_bytes() == b"file"
+        else:
+            for way in Collisions:
+                with pytest.raises(DestinationError, match="is a folder where the kit has a file"):
+                    publish([delivery], way)
+            assert (tmp_path / "d/e/f/g").exists()
+
+
+def test_a_file_of_ours_gives_way_to_a_folder(tmp_path: Path) -> None:
+    with opened(tmp_path) as made:
+        publish([staged(made, {"d": b"file"})], Collisions.REFUSE)
+    with opened(tmp_path) as made:
+        publish([staged(made, {"d/e/f": b"", "d/g": b""})], Collisions.REFUSE)
+    assert (tmp_path / "d/e/f").exists()
+
+
+@pytest.mark.parametrize(
+    "path", [RECORD_NAME, f"a/{RECORD_NAME}", ".kit-staging-1", "a/b/.kit-staging-", f"{RECORD_NAME}/x"]
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_names_of_our_own_are_refused_wherever_they_are(tmp_path: Path, path: str, *, there: bool) -> None:
+    if there:
+        (tmp_path / "a" / "b").mkdir(parents=True)
+    with opened(tmp_path) as made:
+        for files in ({path: b""}, {path: None, "x": b""}):
+            delivery = staged(made, files)
+            with pytest.raises(UnsafeContentError, match="keeps for itself") as caught:
+                publish([delivery], Collisions.REPLACE)
+            assert str(caught.value).startswith("kit://r.example/k:v1 holds ")
+            delivery.staging.remove()
+    assert not (tmp_path / RECORD_NAME).exists()
+
+
+def test_similar_names_are_not_ours(tmp_path: Path) -> None:
+    names = {
+        "kit-initializer.json": b"",
+        f"{RECORD_NAME}.bak": b"",
+        ".kit-stagin": b"",
+        "x.kit-staging-": b"",
+    }
+    with opened(tmp_path) as made:
+        delivery = staged(made, names)
+        publish([delivery], Collisions.REFUSE)
+        delivery.staging.remove()
+    assert {path.name for path in tmp_path.iterdir()} == {RECORD_NAME, *names}
+
+
+def test_equal_files_of_two_kits_are_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as made:
+        first = staged(made, {"d/a": b"1", "Kitfile": b"one"})
+        tree = first.staging.tree()
+        for path, body in {"d/a": b"1", "d/b": b"2", "Kitfile": b"two"}.items():
+            full = Path(first.staging.path, "kit-1", path)
+            full.parent.mkdir(exist_ok=True)
+            full.write_bytes(body)
+        files = tuple(
+            Entry(path, len(body), zlib.crc32(body))
+            for path, body in {"d/a": b"1", "d/b": b"2", "Kitfile": b"two"}.items()
+        )
+        second = Delivery(first.staging, tree, Kit("kit://r.example/k:v2", "sha256:2", "", files))
+        publish([first, second], Collisions.REFUSE)
+        first.staging.remove()
+    assert (tmp_path / "Kitfile").read_bytes() == b"two"
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {"a", "b"}
+    with opened(tmp_path) as made:
+        assert made.record is not None
+        assert [kit.uri for kit in made.record.kits] == ["kit://r.example/k:v1", "kit://r.example/k:v2"]
+        assert made.intact(made.record.entries())

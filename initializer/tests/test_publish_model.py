@@ -1,0 +1,222 @@
+"""Any sequence of kits, foreign files and deaths, against a model of what a destination should hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from kit_initializer.errors import DestinationError
+from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open"}
+
+
+class Death(BaseException):
+    """The process ends here: nothing is cleaned up."""
+
+
+class Fuse:
+    """An audit hook that, when it is lit, raises Death at the N-th change of a file system by this test."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self.left or event not in EVENTS:
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
+            return
+        self.left -= 1
+        if not self.left:
+            raise Death
+
+
+FUSE = Fuse()
+
+
+class Step(NamedTuple):
+    """One run: what the kit holds, how collisions are met, at which change the process dies first (0: never).
+
+    `again` is whether the same kit is asked for after that, or only another one.
+    """
+
+    files: Mapping[str, bytes]
+    collisions: Collisions
+    death: int
+    again: bool
+    foreign: Mapping[str, bytes]
+
+
+def free(paths: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Drop what could not be together: a path below another one."""
+    found: dict[str, bytes] = {}
+    for path, body in sorted(paths.items()):
+        if not any(path.startswith(other + "/") for other in found):
+            found[path] = body
+    return found
+
+
+def below(one: str, other: str) -> bool:
+    return one.startswith(other + "/")
+
+
+class Model:
+    """What should be there: files, and which of them are ours."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.ours: set[str] = set()
+
+    def add(self, foreign: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Take in files of others where nothing stands in their way, and return those."""
+        added = {
+            path: body
+            for path, body in foreign.items()
+            if not any(path == each or below(path, each) or below(each, path) for each in self.files)
+        }
+        self.files |= added
+        return added
+
+    def publish(self, step: Step) -> bool:
+        """Do what a run should do; say whether it succeeds."""
+        foreign = {path: body for path, body in self.files.items() if path not in self.ours}
+        kept = set()
+        for path, body in step.files.items():
+            for other, there in foreign.items():
+                if below(path, other) or below(other, path):
+                    return False
+                if path == other and body != there:
+                    if step.collisions is Collisions.REFUSE:
+                        return False
+                    if step.collisions is Collisions.KEEP:
+                        kept.add(path)
+        ours = {path: body for path, body in step.files.items() if path not in kept}
+        self.files = {path: body for path, body in foreign.items() if path not in ours} | ours
+        self.ours = set(ours)
+        return True
+
+
+def stage(destination: Destination, files: Mapping[str, bytes]) -> Delivery:
+    staging = destination.staging()
+    root = staging.tree()
+    for path, body in files.items():
+        folder = Path(f"/proc/self/fd/{root}", path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Path(path).name).write_bytes(body)
+    entries = tuple(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
+    return Delivery(staging, root, Kit("kit://r.example/k:v1", "sha256:0", "", entries))
+
+
+def run(folder: Path, step: Step, death: int) -> bool:
+    """Do a run; say whether it succeeded. Death is a process that is killed: the kernel closes what it had open."""
+    handles = set(os.listdir("/proc/self/fd"))
+    destination = Destination(str(folder), lambda _: None)
+    try:
+        delivery = stage(destination, step.files)
+        FUSE.left = death
+        try:
+            publish([delivery], step.collisions)
+        except DestinationError:
+            FUSE.left = 0
+            delivery.staging.remove()
+            return False
+        FUSE.left = 0
+        delivery.staging.remove()
+    except Death:
+        for handle in set(os.listdir("/proc/self/fd")) - handles:
+            with contextlib.suppress(OSError):
+                if int(handle) != destination.handle:
+                    os.close(int(handle))
+    finally:
+        destination.close()
+    return True
+
+
+def found(folder: Path) -> dict[str, bytes]:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files.pop(".kit-initializer.json", None)
+    return {path: each.read_bytes() for path, each in files.items() if not path.startswith(".kit-staging-")}
+
+
+def check(steps: list[Step]) -> None:
+    """Do the steps in a folder of their own, and compare it with the model after each."""
+    folder = Path(tempfile.mkdtemp(prefix="model-"))
+    try:
+        model, certain = Model(), True
+        for step in steps:
+            for path, body in model.add(step.foreign).items() if certain else ():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(body)
+            foreign = {path: body for path, body in model.files.items() if path not in model.ours}
+            succeeds = model.publish(step)
+            if step.death:
+                run(folder, step, step.death)
+            if step.death and not step.again and succeeds and not foreign.keys() & step.files.keys():
+                certain = (
+                    False  # what there is now is ours, and so is what there was: any later kit replaces it
+                )
+            else:
+                assert run(folder, step, 0) is succeeds
+                certain = certain or succeeds
+            assert found(folder).items() >= {
+                (path, body) for path, body in foreign.items() if path not in step.files
+            }
+            if not certain:
+                continue
+            assert found(folder) == model.files
+            assert not list(folder.glob(".kit-staging-*"))
+            with contextlib.closing(Destination(str(folder), lambda _: None)) as destination:
+                if succeeds:
+                    assert destination.record is not None
+                    assert destination.record.owned() == model.ours
+                    assert destination.intact(destination.record.entries())
+    finally:
+        FUSE.left = 0
+        shutil.rmtree(folder)
+
+
+PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
+FILES = st.dictionaries(PATHS, st.sampled_from([b"", b"1", b"22"]), min_size=1, max_size=6).map(free)
+STEPS = st.lists(
+    st.builds(
+        Step,
+        files=FILES,
+        collisions=st.sampled_from(Collisions),
+        death=st.integers(0, 12),
+        again=st.booleans(),
+        foreign=st.one_of(st.just({}), FILES),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS)
+def test_any_sequence_ends_as_the_model_says(steps: list[Step]) -> None:
+    check(steps)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(0)
+def test_many_sequences_end_as_the_model_says() -> None:
+    deadline = time.monotonic() + float(os.environ.get("FUZZ_SECONDS", "1"))
+    while time.monotonic() < deadline:
+        example = settings(max_examples=50, deadline=None, database=None)(given(STEPS)(check))
+        seed(random.getrandbits(64))(example)()
