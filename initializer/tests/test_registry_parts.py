@@ -259,7 +259,7 @@ def test_a_run_that_is_called_off_waits_for_nothing() -> None:
 
 
 def test_segments_stay_within_the_budget() -> None:
-    assert segment_bytes(1) == segment_bytes(8) == SEGMENT_BYTES
+    assert segment_bytes(1) == segment_bytes(6) == SEGMENT_BYTES
     assert 64 * 1024 <= segment_bytes(64) < SEGMENT_BYTES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import unpack
@@ -47,6 +47,8 @@ class Crew:
         # the largest first: what is left at the end is small
         self._pending = deque(sorted(jobs, key=lambda job: -job.part.layer.size))
         self._active: dict[Thread, Download | None] = {}
+        self._ended: list[Thread] = []
+        self._free: list[memoryview] = []
         self._finished = 0
         self._lock = Lock()
         self._wake = Event()
@@ -97,15 +99,21 @@ class Crew:
     def _download(self, part: Part) -> Download:
         layer = part.layer
         return Download(
-            part.repository, layer.digest, layer.size, part.what, readers=2, segment=self._segment
+            part.repository,
+            layer.digest,
+            layer.size,
+            part.what,
+            readers=2,
+            segment=self._segment,
+            free=self._free,
         )
 
     def _connections(self) -> int:
         return sum(max(1, download.connections) if download else 1 for download in self._active.values())
 
     def _reap(self) -> None:
-        for thread in [thread for thread in self._active if not thread.is_alive()]:
-            del self._active[thread]
+        while self._ended:
+            del self._active[self._ended.pop()]
         if self._error is not None:
             raise self._error
 
@@ -140,6 +148,7 @@ class Crew:
                 if self._error is None or isinstance(self._error, StoppedError):
                     self._error = error
         finally:
+            self._ended.append(current_thread())
             self._wake.set()
 
     def _bring_small(self, job: Job) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from kit_initializer.registry.http import Response
     from kit_initializer.registry.retry import Patience
 
-# Half a megabyte: large enough that handing it from thread to thread costs nothing, and four a connection keep
-# a link busy while the next range is asked for (measured, docs/performance.md).
-SEGMENT_BYTES = 512 * 1024
+# A megabyte: large enough that handing it from thread to thread costs nothing, and four a connection keep a link
+# busy while the next range is asked for (measured, docs/performance.md).
+SEGMENT_BYTES = 1024 * 1024
 RUN = 4
 # What all windows of a run hold together, however many connections there are.
 _BUDGET_BYTES = 24 * 1024 * 1024
@@ -95,7 +95,15 @@ class Download:
     """A blob on its way to `readers` readers. It starts with one connection; more can be added while it runs."""
 
     def __init__(
-        self, repository: Repository, digest: str, size: int, what: str, *, readers: int, segment: int
+        self,
+        repository: Repository,
+        digest: str,
+        size: int,
+        what: str,
+        *,
+        readers: int,
+        segment: int,
+        free: list[memoryview] | None = None,
     ) -> None:
         self._repository = repository
         self._digest = digest
@@ -103,7 +111,7 @@ class Download:
         self._what = what
         self._threads: list[Thread] = []
         self._ranges = True
-        self.window = Window(size, segment=segment, slots=RUN, readers=readers)
+        self.window = Window(size, segment=segment, slots=RUN, readers=readers, free=free)
 
     @property
     def connections(self) -> int:

@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """`slots` segments of `segment` bytes over a blob of `size` bytes, read by `readers` readers independently."""
+    """`slots` segments of `segment` bytes over a blob of `size` bytes, read by `readers` readers independently.
 
-    def __init__(self, size: int, *, segment: int, slots: int, readers: int) -> None:
+    `free` holds buffers of that size which windows hand on to each other, so that each is made, and zeroed by the
+    kernel, once a run.
+    """
+
+    def __init__(
+        self, size: int, *, segment: int, slots: int, readers: int, free: list[memoryview] | None = None
+    ) -> None:
         self.size = size
         self.segment = segment
         self.count = -(-size // segment)
         self._slots = slots
         self._buffers: dict[int, memoryview] = {}
-        self._free: list[memoryview] = []
+        self._free: list[memoryview] = [] if free is None else free
         self._landed: set[int] = set()
         self._at = [0] * readers
         self._next = 0
@@ -84,7 +90,10 @@ class Window:
         with self._changed:
             buffer = self._buffers.get(index)
             if buffer is None:
-                buffer = self._free.pop() if self._free else memoryview(bytearray(self.segment))
+                try:
+                    buffer = self._free.pop()
+                except IndexError:  # another window may have taken the last one
+                    buffer = memoryview(bytearray(self.segment))
                 self._buffers[index] = buffer
         return buffer[: self.length(index)]
 
