@@ -1,9 +1,10 @@
 """Run the command with a fate: `python doom.py FATE SRC DEST …`.
 
 FATE is `EVENT[,EVENT…]:N:END`. At the N-th system call of these kinds that the initializer makes, counted from 1, the
-process ends by SIGKILL (END `kill`), gets SIGTERM (`term`), or the call fails with an error number by name
-(`ENOSPC`, `EROFS`). Kinds are `rename`, `mkdir`, `remove`, `rmdir` and `create` (an open that makes a file); they are
-seen through the interpreter's own audit events (PEP 578), so that nothing of the initializer is changed.
+process ends by SIGKILL (END `kill`), gets SIGTERM (`term`), the call fails with an error number by name
+(`ENOSPC`, `EROFS`), or with what nobody expects (`BUG`). Kinds are `rename`, `mkdir`, `remove`, `rmdir` and `create`
+(an open that makes a file); they are seen through the interpreter's own audit events (PEP 578), so that nothing of
+the initializer is changed.
 
 This is a fake of what cannot be had at will here: a process killed between two system calls, a disk that is full
 at one of them.
@@ -44,6 +45,8 @@ def doom(fate: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         elif end == "term":
             os.kill(os.getpid(), signal.SIGTERM)
+        elif end == "BUG":
+            raise RuntimeError("doomed")
         else:
             number = int(getattr(errno, end))
             raise OSError(number, os.strerror(number))

@@ -242,6 +242,33 @@ def test_patterns_without_a_match_are_11(registry: Registry, initialize: Command
     failed(initialize(uri, destination, STORAGE_ALLOW_PATTERNS="*.safetensors"), 11, "empty", "patterns")
 
 
+def test_what_nobody_has_thought_of_is_70(
+    registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    run = initialize(registry.add(KIT, "iris", "v1"), destination, doom="mkdir:1:BUG", timeout=20)
+    failed(run, 70, "bug", "RuntimeError at doom.py:", "please report this")
+    trees.nothing_in(destination)
+
+
+def test_an_unsafe_layer_is_8_however_large_it_is(
+    registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    """The rest of it is read, because a wrong digest would be the better reason."""
+    tar = bytes(
+        Tar().add(Header(b"model/b", kind=b"1", link=b"/etc/passwd")).file("model/a", bytes(2_000_000))
+    )
+    uri = registry.add(single(tar), "iris", "v1")
+    failed(initialize(uri, destination), 8, "unsafe", "a hard link", uri)
+    trees.nothing_in(destination)
+    assert registry.ledger.settle()
+    assert sum(entry.sent for entry in registry.ledger.requests(kind="blob")) >= len(tar)
+
+
+def test_a_kitfile_in_a_layer_is_8(registry: Registry, initialize: Command, destination: Path) -> None:
+    uri = registry.add(single(bytes(Tar().file("Kitfile").file("a"))), "iris", "v1")
+    failed(initialize(uri, destination), 8, "unsafe", uri, "Kitfile")
+
+
 # what is said
 
 
@@ -271,6 +298,17 @@ def test_a_level_holds_back_what_is_below_it(
 ) -> None:
     uri = registry.add(KIT, "iris", "v1")
     assert initialize(uri, destination, KIT_LOG_LEVEL="warn").lines == []
+
+
+def test_a_bundle_that_is_missing_is_a_warning(
+    registry: Registry, initialize: Command, destination: Path, tmp_path: Path
+) -> None:
+    uri = registry.add(KIT, "iris", "v1")
+    run = initialize(
+        uri, destination, CA_BUNDLE_CONFIGMAP_NAME="x", CA_BUNDLE_VOLUME_MOUNT_POINT=str(tmp_path)
+    )
+    assert run.code == 0
+    assert run.lines[0].startswith(f"warn: the CA bundle {tmp_path}/cabundle.crt is not used: ")
 
 
 def test_a_reference_without_a_tag_is_a_warning(

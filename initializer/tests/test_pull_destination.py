@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -521,6 +523,29 @@ def test_a_folder_that_nobody_may_write_to_is_10(registry: Registry, initialize:
     collided(initialize(registry.add(KIT, "iris", "v1"), "/proc/kit"), "/proc/kit")
     collided(initialize(registry.add(KIT, "iris", "v1"), "/proc"), "/proc")
     assert downloads(registry) == 0
+
+
+def test_a_volume_that_cannot_take_the_kit_is_10_before_anything_is_downloaded(
+    registry: Registry, initialize: Command
+) -> None:
+    """/dev/shm is a volume of its own on every Linux; 1 EiB fits nowhere."""
+    kit = single(b"x" * 1000)
+    manifest = json.loads(kit.manifest)
+    manifest["layers"][0]["size"] = 1 << 60
+    uri = registry.add(replace(kit, manifest=json.dumps(manifest).encode()), "iris", "v1")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        collided(initialize(uri, folder), folder, "bytes free where the kit needs 1152921504606846976")
+        assert not os.listdir(folder)
+    assert downloads(registry) == 0
+
+
+def test_one_of_two_destinations_cannot_be_made(
+    registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    uri = registry.add(KIT, "iris", "v1")
+    collided(initialize(uri, destination, uri, "/proc/kit"), "/proc/kit")
+    collided(initialize(uri, "/proc/kit", uri, destination), "/proc/kit")
+    trees.nothing_in(destination)
 
 
 @pytest.mark.parametrize("size", [300_000, 5_000_000])
