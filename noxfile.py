@@ -171,6 +171,13 @@ def measure(session: nox.Session, *arguments: str) -> None:
 
 
 @nox.session(default=False)
+def e2e_matrix(session: nox.Session) -> None:
+    """Tell the stories with several versions (`-- --kserve v0.20.0,v0.16.0 --kit v1.7.0,v1.0.0`), in one table."""
+    install(session, "e2e", "./conformance")
+    session.run("python", "-m", "e2e.harness.matrix", "--numprocesses=3", *session.posargs)
+
+
+@nox.session(default=False)
 def kserve(session: nox.Session) -> None:
     """Render, install or uninstall KServe as deploy/kserve says (`-- install --set NAME=VALUE …`)."""
     install(session, "e2e", "./conformance")

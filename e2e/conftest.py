@@ -79,7 +79,7 @@ def state() -> State:
 @pytest.fixture(scope="session")
 def cluster(state: State) -> Iterator[Cluster]:
     """Give the cluster's objects."""
-    cluster = Cluster(state.kubeconfig)
+    cluster = Cluster(state.kubeconfig, state.run)
     yield cluster
     cluster.close()
 

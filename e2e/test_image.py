@@ -26,7 +26,7 @@ STRICT = (
     "--memory=100m",
 )
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.needs("ours")]
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -51,6 +51,7 @@ def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, An
     assert story.initialized()["engine"] == engine
 
 
+@pytest.mark.needs("kserve-sklearnserver", "ours")
 def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
     story.begin()
     story.apply(story.storage_container())
@@ -70,7 +71,9 @@ def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) ->
     assert info["message"].startswith(f"integrity: layer {layer} of {uri}")
 
 
-@pytest.mark.parametrize("what", ["-kdeploy/initializer", "-fdeploy/examples", "-fdeploy/credentials"])
+@pytest.mark.parametrize(
+    "what", ["-kdeploy/initializer", "-fdeploy/examples", "-fdeploy/credentials", "-fdeploy/openshift"]
+)
 def test_the_cluster_accepts_what_is_deployed_as_it_is(state: State, what: str) -> None:
     """Fields that KServe's definitions do not know are refused here, as `kubectl apply` refuses them."""
     dry = ("apply", "--dry-run=server", "--validate=strict", "--namespace=default", what)

@@ -53,6 +53,7 @@ def test_a_restarted_initializer_finds_its_work_done(story: Story, engine: str) 
     assert "nothing to download" in log
 
 
+@pytest.mark.needs("mlserver", "ours")
 def test_a_tampered_layer_ends_with_its_cause(story: Story, tmp_path: Path) -> None:
     story.begin(pod_security="restricted")
     (tmp_path / "model.joblib").write_bytes(story.name.encode() * 500)  # nobody else's blob

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 
-from e2e.harness import cluster, images, state, up
+from e2e.harness import cluster, existing, images, state, up
 from e2e.harness.shell import StepError
 from e2e.harness.versions import KSERVE, ROOT
 from e2e.harness.waiting import GaveUpError
@@ -39,6 +39,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--kserve-version", default=KSERVE["version"], metavar="V", help="(%(default)s)")
     manifests = "take KServe's manifests from there (or KSERVE_MANIFESTS) instead of its release"
     parser.add_argument("--kserve-manifests", default="", metavar="DIR", help=manifests)
+    stand_in = "give a runtime of KServe another image, where the release's cannot be had; repeatable"
+    parser.add_argument(
+        "--runtime-image", action="append", default=[], metavar="RUNTIME=IMAGE", help=stand_in
+    )
+    context = "with `run`: a cluster that exists, touching only what the run makes; needs --initializer-image"
+    parser.add_argument("--kube-context", default="", metavar="NAME", help=context)
+    beside = "with --kube-context: go on where another ClusterStorageContainer claims kit://"
+    parser.add_argument("--beside-other-initializers", action="store_true", help=beside)
     parser.add_argument("--keep-cluster", action="store_true", help="after `run`, leave all of it up")
     parser.add_argument("--no-kserve", action="store_true", help="only what `-m plain` needs")
     return parser
@@ -63,6 +71,10 @@ def _command(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "image":
         print(images.build_initializer(images.find_kit(options.kit)))
         return 0
+    if options.kube_context:
+        if options.command != "run":
+            raise StepError("--kube-context is for `run`, which removes in the end what it made")
+        return _run_on(options, rest)
     made = state.load(options.name)
     if made and not cluster.exists(options.name):
         made = None
@@ -86,13 +98,26 @@ def _wanted(options: argparse.Namespace, rest: list[str]) -> up.Wanted:
         kserve=options.kserve_version,
         manifests=options.kserve_manifests,
         plain=options.no_kserve or only_plain,
+        stand_ins=tuple(
+            (name, image) for name, _, image in (i.partition("=") for i in options.runtime_image)
+        ),
     )
 
 
+def _run_on(options: argparse.Namespace, rest: list[str]) -> int:
+    beside = options.beside_other_initializers
+    with existing.attach(options.kube_context, _wanted(options, rest), beside_others=beside) as made:
+        print(up.describe(made), flush=True)
+        return subprocess.call(_pytest(rest), cwd=ROOT, env={**os.environ, ATTACH: made.name})
+
+
+def _pytest(rest: list[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", *([] if _names_tests(rest) else ["e2e"]), *rest]
+
+
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
-    command = [sys.executable, "-m", "pytest", *([] if _names_tests(rest) else ["e2e"]), *rest]
     try:
-        return subprocess.call(command, cwd=ROOT, env={**os.environ, ATTACH: options.name})
+        return subprocess.call(_pytest(rest), cwd=ROOT, env={**os.environ, ATTACH: options.name})
     finally:
         if not options.keep_cluster:
             up.down(options.name)

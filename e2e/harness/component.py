@@ -223,6 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="nox -s kserve --", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("render", "install", "uninstall"))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="given")
+    parser.add_argument("--output", default="-", metavar="FILE", help="of render (standard output)")
     parser.add_argument("--kube-context", default="", metavar="NAME", help="(the current one)")
     options = parser.parse_args()
     kubectl = [find("kubectl"), *([f"--context={options.kube_context}"] if options.kube_context else [])]
@@ -236,8 +237,11 @@ def main() -> int:
         documents = render(chosen)
         if options.command == "install":
             kserve.apply(documents, kubectl, chosen["kserve.namespace"])
-        else:
+        elif options.output == "-":
             yaml.safe_dump_all(documents, sys.stdout, sort_keys=False)
+        else:
+            with open(options.output, "w", encoding="utf-8") as file:
+                yaml.safe_dump_all(documents, file, sort_keys=False)
     except (StepError, GaveUpError) as error:
         print(f"kserve: {error}", file=sys.stderr)
         return 2

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 MANAGER = "kit-e2e"  # the field manager, and the label of everything that is applied
+RUN = "kit-e2e/run"  # the label that tells which run made an object
 TIMEOUT = (10, 60)  # seconds to connect and to answer
 
 
 class Cluster:
     """One cluster, by the kubeconfig that the harness wrote for it."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, run: str = "") -> None:
+        self._labels = {"app.kubernetes.io/managed-by": MANAGER, **({RUN: run} if run else {})}
         self._client: Any = config.new_client_from_config(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
         self._core = client.CoreV1Api(self._client)
         self._dynamic: Any = None
@@ -42,7 +44,7 @@ class Cluster:
 
     def apply(self, document: Object, namespace: str | None = None) -> Object:
         """Apply one object, server-side, and return it as it is now; raises DynamicApiError when refused."""
-        document["metadata"].setdefault("labels", {})["app.kubernetes.io/managed-by"] = MANAGER
+        document["metadata"]["labels"] = {**document["metadata"].get("labels", {}), **self._labels}
         resource = self._resource(document["apiVersion"], document["kind"])
         applied: Object = resource.server_side_apply(
             body=document,
@@ -88,9 +90,13 @@ class Cluster:
             raise
         return found
 
-    def all(self, api_version: str, kind: str, namespace: str | None = None) -> list[Object]:
-        """Return all objects of a kind, those of one namespace if it is given."""
-        found = self._resource(api_version, kind).get(namespace=namespace, _request_timeout=TIMEOUT)
+    def all(
+        self, api_version: str, kind: str, namespace: str | None = None, *, selector: str = ""
+    ) -> list[Object]:
+        """Return all objects of a kind: of one namespace, and with some labels, if these are given."""
+        found = self._resource(api_version, kind).get(
+            namespace=namespace, label_selector=selector, _request_timeout=TIMEOUT
+        )
         items: list[Object] = found.to_dict()["items"]
         return items
 

@@ -16,7 +16,8 @@ class State(NamedTuple):
     """One cluster and what is in it.
 
     `images` tells of each image how it was had: `found`, `pulled`, `built`, `given` or `absent: why`. `runtimes`
-    are KServe's, each with its image. `private` is None on a cluster that is not ours. `kserve` and `kit` are
+    are KServe's, each with its image. `private` is None on a cluster that is not ours, and `run` is
+    the label of what is made there. `kserve` and `kit` are
     versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` has
     each step with its start and end in seconds since `began`, which is seconds since 1970.
     """
@@ -24,6 +25,7 @@ class State(NamedTuple):
     name: str
     registry: Registry
     private: Private | None
+    run: str
     initializer: str
     images: dict[str, str]
     runtimes: dict[str, str]

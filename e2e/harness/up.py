@@ -31,6 +31,7 @@ class Wanted(NamedTuple):
     kserve: str = str(KSERVE["version"])
     manifests: str = ""
     plain: bool = False
+    stand_ins: tuple[tuple[str, str], ...] = ()  # (runtime, image) in place of the release's
 
 
 class _Steps:
@@ -119,6 +120,7 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         name=wanted.name,
         registry=made[0],
         private=made[1],
+        run="",
         initializer=initializer,
         images=had,
         runtimes=release.runtimes,
@@ -157,6 +159,10 @@ class _Release:
             return
         self.controller = [controller_image(wanted.kserve)]
         self.runtimes = kserve.runtimes(self._folder)
+        strange = sorted({name for name, _ in wanted.stand_ins} - self.runtimes.keys())
+        if strange:
+            raise StepError(f"--runtime-image: no runtime {', '.join(strange)} in {', '.join(self.runtimes)}")
+        self.runtimes.update(wanted.stand_ins)
 
     def install(self, kubectl: str, kubeconfig: Path) -> None:
         """Install it, and return when it answers."""
@@ -168,6 +174,9 @@ class _Release:
             "kustomize.resources": str(self._folder),
         }
         documents = component.render(component.parameters(given))
+        for document in documents:
+            if document["kind"] == "ClusterServingRuntime":
+                document["spec"]["containers"][0]["image"] = self.runtimes[document["metadata"]["name"]]
         kserve.apply(documents, [kubectl, f"--kubeconfig={kubeconfig}"], "kserve")
 
 
