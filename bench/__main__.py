@@ -11,12 +11,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench import machine, peers, plot, results, shapes, tables
 from bench.measure import FailedError, pull
@@ -52,23 +53,29 @@ def served(shape: Shape, work: Path) -> Iterator[tuple[Kit, str]]:
         yield kit, stack.enter_context(slowed(host, shape.link))
 
 
-def compare(
-    shape: Shape,
-    kit: Kit,
-    host: str,
-    found: Sequence[Peer],
-    work: Path,
-    *,
-    rounds: int,
-    at: int = 0,
-    at_once: int = 1,
-) -> Measured:
+class Bench(NamedTuple):
+    """What all measurements of a run share; `deadline` is the monotonic time after which no growth is begun."""
+
+    found: Sequence[Peer]
+    work: Path
+    rounds: int
+    quiet: machine.Quiet
+    deadline: float
+
+    def only(self, *names: str) -> Bench:
+        """Return the same with these peers alone."""
+        return self._replace(found=[peer for peer in self.found if peer.name in names])
+
+
+def compare(bench: Bench, shape: Shape, kit: Kit, host: str, *, at: int = 0, at_once: int = 1) -> Measured:
     """Let the peers take turns until the shape's time is over; a peer that fails sits out from then on."""
+    found = bench.found
     samples: dict[str, list[Sample | None]] = {peer.name: [] for peer in found}
     cannot = {peer.name: why for peer in found if (why := peer.cannot(shape))}
     load = os.getloadavg()[0]
     began = time.monotonic()
-    for number in range(rounds):
+    for number in range(bench.rounds):
+        bench.quiet.wait()
         late = time.monotonic() - began > shape.seconds
         if late and number >= _ROUNDS[0]:
             break
@@ -78,7 +85,7 @@ def compare(
                 samples[peer.name].append(None)
                 continue
             try:
-                samples[peer.name].append(pull(peer, host, shape, kit, work, at_once=at_once))
+                samples[peer.name].append(pull(peer, host, shape, kit, bench.work, at_once=at_once))
             except FailedError as error:
                 if peer.name == peers.OURS:
                     raise
@@ -106,17 +113,21 @@ def say(measured: Measured) -> None:
         )
 
 
-def grow(curve: Growth, found: Sequence[Peer], work: Path, *, rounds: int) -> list[Measured]:
-    """Measure one growth curve, ours beside Kit's two ways."""
-    grown = [peer for peer in found if peer.name in {peers.OURS, peers.KIT, peers.KIT_PULL}]
-    points = []
+def grow(bench: Bench, curve: Growth) -> list[Measured]:
+    """Measure one growth curve, ours beside Kit's two ways, as far as there is time."""
+    few = bench.only(peers.OURS, peers.KIT, peers.KIT_PULL)
+    points: list[Measured] = []
     with ExitStack() as stack:
-        kit, host = stack.enter_context(served(curve.points[0][1], work)) if curve.at_once else (None, "")
+        kit, host = (
+            stack.enter_context(served(curve.points[0][1], bench.work)) if curve.at_once else (None, "")
+        )
         for at, shape in curve.points:
+            if time.monotonic() > bench.deadline:
+                print(f"!!! left out, because time is up: {curve.axis}, {at:,} and more")
+                break
             with ExitStack() as own:
-                one, where = (kit, host) if kit else own.enter_context(served(shape, work))
-                at_once = at if curve.at_once else 1
-                points.append(compare(shape, one, where, grown, work, rounds=rounds, at=at, at_once=at_once))
+                one, where = (kit, host) if kit else own.enter_context(served(shape, bench.work))
+                points.append(compare(few, shape, one, where, at=at, at_once=at if curve.at_once else 1))
             say(points[-1]._replace(what=f"{curve.axis}: {at:,}"))
     return points
 
@@ -143,6 +154,16 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--growth", type=_names, default=curves, metavar="NAME,…", help=f"of {', '.join(curves)}"
     )
     parser.add_argument("--peers", type=_names, default=[], metavar="NAME,…", help="only these, and ours")
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="no growth is begun after these (%(default)s)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long in all for a quiet machine",
+    )
     parser.add_argument("--rounds", type=int, default=_ROUNDS[1], help="at most so many rounds (%(default)s)")
     parser.add_argument(
         "--kit", default=os.environ.get("KIT", "kit"), metavar="PATH", help="a Kit binary (KIT)"
@@ -178,20 +199,19 @@ def run(options: argparse.Namespace, work: Path) -> tables.Report:
         print(f"{peer.name}: {peer.version}")
     for sentence in missing:
         print(f"!!! left out: {sentence}")
+    quiet = machine.Quiet(options.patience)
+    bench = Bench(found, work, options.rounds, quiet, time.monotonic() + 60 * options.minutes)
     measured: list[Measured] = []
     for shape in shapes.SHAPES:
         if shape.name not in options.shapes:
             continue
         with served(shape, work) as (kit, host):
             if not measured:  # what is read for the first time comes from a disk
-                compare(shape, kit, host, found, work, rounds=1)
-            measured.append(compare(shape, kit, host, found, work, rounds=options.rounds))
+                compare(bench._replace(rounds=1), shape, kit, host)
+            measured.append(compare(bench, shape, kit, host))
         say(measured[-1])
-    curves = [
-        (curve.name, curve.axis, grow(curve, found, work, rounds=options.rounds))
-        for curve in shapes.GROWTH
-        if curve.name in options.growth
-    ]
+    chosen = [curve for curve in shapes.GROWTH if curve.name in options.growth]
+    curves = [(curve.name, curve.axis, points) for curve in chosen if (points := grow(bench, curve))]
     versions = {peer.name: peer.version for peer in found}
     points = [point for _, _, each in curves for point in each if not _many(point)]
     verdicts = results.judge(measured, points)
@@ -244,6 +264,9 @@ def filled(page: str, sections: dict[str, str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
     options = options_of(arguments)
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # registries and folders go with us
     roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
     place = options.work or (_MEMORY if roomy else Path(tempfile.gettempdir()))
     began = time.monotonic()

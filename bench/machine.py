@@ -26,6 +26,8 @@ _CHUNK = 1024 * 1024
 _PIECE = 256 * 1024  # of decompressed content at a time
 _TIMES = 5
 _FILES = 3_000
+# The machine is quiet when its processors were idle for so much of so long.
+_IDLE, _MOMENT_S = 0.85, 0.4
 
 
 class Limit(NamedTuple):
@@ -81,6 +83,29 @@ def _rate(work: Callable[[], int]) -> float:
         count = work()
         rates.append(count / (time.perf_counter() - began) / 1e6)
     return median(rates)
+
+
+class Quiet:
+    """Waits for a machine that does little else, `patience` seconds in all."""
+
+    def __init__(self, patience: float) -> None:
+        self._left = patience
+
+    def wait(self) -> None:
+        """Return when the processors were idle for a moment, or when patience is at an end."""
+        while self._left > 0:
+            began, before = time.monotonic(), _idle_s()
+            time.sleep(_MOMENT_S)
+            idle = (_idle_s() - before) / (time.monotonic() - began) / (os.cpu_count() or 1)
+            if idle > _IDLE:
+                return
+            self._left -= time.monotonic() - began
+
+
+def _idle_s() -> float:
+    """Return the seconds for which processors had nothing to do, all of them together (proc(5))."""
+    fields = _lines("/proc/stat")[0].split()
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
 
 
 def limits(host: str, digest: str, work: Path) -> Iterator[Limit]:

@@ -91,7 +91,6 @@ def _layers(*counts: int) -> tuple[tuple[int, Shape], ...]:
 
 
 GROWTH = (
-    Growth("size", "MB in one file", _sizes(1, 4, 16, 64, 256, 1024, 4096)),
     Growth("files", "files of 4 KiB", _files(1, 10, 100, 1_000, 10_000, 50_000)),
     Growth("layers", "layers that make up 128 MB", _layers(1, 2, 4, 8, 16, 32, 64)),
     Growth(
@@ -100,6 +99,7 @@ GROWTH = (
         tuple((n, Shape("64mb", "64 MB", 64 * MB, seconds=4)) for n in (1, 2, 4, 8, 16, 32)),
         at_once=True,
     ),
+    Growth("size", "MB in one file", _sizes(1, 4, 16, 64, 256, 1024, 4096)),
 )
 
 
