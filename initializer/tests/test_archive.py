@@ -20,7 +20,7 @@ from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.kits import Header, Tar, hostile, pack, tars
 from kit_conformance.testbed.kits.layers import zstd
 from kit_initializer import modelkit
-from kit_initializer.archive import File, Limits
+from kit_initializer.archive import File, Limits, unpack
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
 
@@ -133,6 +133,24 @@ def test_open_folders_stay_few(unpacker: Unpacker, deep: bool) -> None:
             writer.file(f"{path}/{number % 40}/{number}", [memoryview(b"x")])
             assert len(os.listdir("/proc/self/fd")) <= before + 18
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_empty_pieces_are_passed_over(tmp_path: Path) -> None:
+    unpacker = Unpacker(tmp_path / "tree")
+    tar = bytes(Tar().file("a", b"a" * 600))
+    pieces = [tar[:0], tar[:100], tar[:0], tar[:0], tar[100:], tar[:0]]
+    chunks = (memoryview(piece) for piece in pieces)
+    unpack(
+        chunks,
+        unpacker.tree,
+        format="tar",
+        compression="",
+        directory="",
+        path="",
+        executable=False,
+        what="it",
+    )
+    assert unpacker.found() == {"a": b"a" * 600}
 
 
 # what is refused

@@ -544,7 +544,10 @@ def test_one_of_two_destinations_cannot_be_made(
 ) -> None:
     uri = registry.add(KIT, "iris", "v1")
     collided(initialize(uri, destination, uri, "/proc/kit"), "/proc/kit")
-    collided(initialize(uri, "/proc/kit", uri, destination), "/proc/kit")
+    destination.mkdir(parents=True, exist_ok=True)
+    (destination / "z").write_bytes(b"")  # sorted behind the one that can
+    collided(initialize(uri, destination / "z" / "z", uri, destination), "/z/z")
+    (destination / "z").unlink()
     trees.nothing_in(destination)
 
 

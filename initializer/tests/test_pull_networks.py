@@ -144,6 +144,33 @@ def test_a_token_service_that_fails(
     assert "grey-otter" not in str(run)
 
 
+def test_a_token_that_stays_the_same_is_not_tried_for_ever(initialize: Command, destination: Path) -> None:
+    with Registry(auth=Bearer(USERS)) as registry:
+        registry.inject(faults.Replace(b'{"access_token": "the same"}'), kind="token")
+        assert initialize(registry.add(KIT, "k", "v1"), destination, env=ANN).code == 4
+        assert len(registry.ledger.requests(kind="token")) == 2
+
+
+class Refuse(Fault):
+    """Every request is answered with a challenge, or with none."""
+
+    def __init__(self, challenge: str) -> None:
+        self.headers = {"WWW-Authenticate": challenge} if challenge else {}
+
+    def answer(self, exchange: Exchange) -> Response:
+        del exchange
+        return Response(401, self.headers)
+
+
+def test_a_login_does_not_leave_tls(initialize: Command, destination: Path) -> None:
+    with Registry(tls=TLS()) as registry:
+        assert registry.tls is not None
+        registry.inject(Refuse('Bearer realm="http://127.0.0.1:1/token"'))
+        environ = {"KIT_UNPACK_FLAGS": "", "KIT_CA_CERT": registry.tls.ca_pem, **ANN}
+        run = initialize(registry.add(KIT, "k", "v1"), destination, env=environ)
+        assert (run.code, "without TLS" in run.last) == (4, True), run.lines
+
+
 @pytest.mark.parametrize(
     ("code", "challenge"),
     [
@@ -160,13 +187,7 @@ def test_a_challenge_that_cannot_be_answered(
     *, code: int, challenge: str, registry: Registry, initialize: Command, destination: Path
 ) -> None:
     """A login goes to no other host than the registry's own, unless both prove who they are by TLS."""
-
-    class Refuse(Fault):
-        def answer(self, exchange: Exchange) -> Response:
-            del exchange
-            return Response(401, {"WWW-Authenticate": challenge} if challenge else {})
-
-    registry.inject(Refuse())
+    registry.inject(Refuse(challenge))
     run = initialize(registry.add(KIT, "k", "v1"), destination, env=ANN, KIT_RETRIES="0")
     assert run.code == code, run.lines
     assert {authorization for _, authorization, _ in kinds(registry)} == {"none"}
