@@ -12,6 +12,7 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import nox
 from nox.command import CommandFailed
@@ -175,6 +176,39 @@ def e2e_matrix(session: nox.Session) -> None:
     """Tell the stories with several versions (`-- --kserve v0.20.0,v0.16.0 --kit v1.7.0,v1.0.0`), in one table."""
     install(session, "e2e", "./conformance")
     session.run("python", "-m", "e2e.harness.matrix", "--numprocesses=3", *session.posargs)
+
+
+@nox.session(default=False)
+def workflows(session: nox.Session) -> None:
+    """Check .github/workflows: zizmor for what may be abused, actionlint (on the PATH) for what does not work."""
+    install(session, "workflows")
+    session.run("zizmor", "--offline", "--no-progress", ".github/workflows")
+    if which("actionlint"):
+        session.run("actionlint", external=True)
+    else:
+        session.warn("no actionlint here: go install github.com/rhysd/actionlint/cmd/actionlint@latest")
+
+
+@nox.session(default=False)
+def dist(session: nox.Session) -> None:
+    """Build both distributions into dist/, with a list of what the image carries (SBOM, CycloneDX)."""
+    install(session, "dist")
+    for distribution in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", distribution)
+    # the image's are exact; the suite runs with whatever it finds, at best with what it is tested with
+    for name, packages in (
+        ("initializer", "constraints/image.txt"),
+        ("conformance", "constraints/tests.txt"),
+    ):
+        session.run(
+            "cyclonedx-py",
+            "requirements",
+            packages,
+            "--pyproject",
+            f"{name}/pyproject.toml",
+            "--output-file",
+            f"dist/kit-{name}.cdx.json",
+        )
 
 
 @nox.session(default=False)

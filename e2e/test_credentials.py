@@ -105,9 +105,12 @@ def test_an_authority_that_nobody_named(story: Story) -> None:
     assert "CA bundle" in ended["message"]
 
 
-@pytest.mark.needs("kserve")
+@pytest.mark.needs("kserve", "kserve>=0.20")
 def test_storage_config_of_one_service(story: Story) -> None:
-    """Two services of one namespace, each with its own key of `storage-config`: one may pull, the other may not."""
+    """Two services of one namespace, each with its own key of `storage-config`: one may pull, the other may not.
+
+    Not before KServe 0.20: it mixed up `value` and `valueFrom` when it merged our variables, and no pod was made.
+    """
     container, uri = begin(story)
     story.apply(container)
     login = {
