@@ -75,7 +75,7 @@ def compare(bench: Bench, shape: Shape, kit: Kit, host: str, *, at: int = 0, at_
     load = os.getloadavg()[0]
     began = time.monotonic()
     for number in range(bench.rounds):
-        bench.quiet.wait()
+        began += bench.quiet.wait()
         late = time.monotonic() - began > shape.seconds
         if late and number >= _ROUNDS[0]:
             break

@@ -91,15 +91,17 @@ class Quiet:
     def __init__(self, patience: float) -> None:
         self._left = patience
 
-    def wait(self) -> None:
-        """Return when the processors were idle for a moment, or when patience is at an end."""
+    def wait(self) -> float:
+        """Return when the processors were idle for a moment, or when patience is at an end: the seconds it took."""
+        arrived = time.monotonic()
         while self._left > 0:
             began, before = time.monotonic(), _idle_s()
             time.sleep(_MOMENT_S)
             idle = (_idle_s() - before) / (time.monotonic() - began) / (os.cpu_count() or 1)
             if idle > _IDLE:
-                return
+                break
             self._left -= time.monotonic() - began
+        return time.monotonic() - arrived
 
 
 def _idle_s() -> float:
