@@ -10,7 +10,7 @@ import pytest
 
 from e2e.harness import component
 from e2e.harness.cluster import find
-from e2e.harness.shell import StepError
+from e2e.harness.shell import StepError, run
 from e2e.harness.versions import KSERVE
 
 if TYPE_CHECKING:
@@ -108,3 +108,15 @@ def test_serverless_needs_knative(state: State) -> None:
     chosen = component.parameters({"kserve.deploymentMode": "Serverless", "kserve.certificate": "own"})
     with pytest.raises(StepError, match=r"Knative Serving.*RawDeployment"):
         component.check(chosen, kubectl)
+
+
+@pytest.mark.needs("kserve")
+@pytest.mark.parametrize("version", sorted(KSERVE["manifests"]))
+def test_the_cluster_accepts_pre_built_manifests(state: State, version: str) -> None:
+    """Open Data Hub's, which are rendered and not run; on a cluster that has their kinds, and a namespace for them."""
+    given = {"kserve.version": version, "kserve.overlay": "odh", "kserve.certificate": "own"}
+    documents = [d for d in rendered(given) if d["kind"] != "Namespace"]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
+    kubectl = [find("kubectl"), f"--kubeconfig={state.kubeconfig}"]
+    dry = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    run([*kubectl, *dry], timeout=60, text=text)
