@@ -158,16 +158,58 @@ def test_why_a_volume_refused(number: int) -> None:
     assert str(explain(OSError("odd"), "/mnt/models")) == "/mnt/models: odd"
 
 
-def test_room_is_looked_at_where_a_volume_is_its_own(tmp_path: Path) -> None:
-    """/dev/shm is a file system of its own on every Linux; pytest's folders are part of another one."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, opened(Path(folder)) as made:
-        made.room(1)
-        with pytest.raises(DestinationError, match="bytes free where the kit needs") as caught:
+def mounts(*lines: tuple[str, Path | str]) -> str:
+    """Return a mountinfo (proc(5)): the folder of its file system that each mount shows, and where."""
+    escaped = [(root, str(point).replace(" ", "\\040")) for root, point in lines]
+    return "".join(
+        f"{30 + n} 1 254:{n} {root} {point} rw - ext4 /dev/x rw\n" for n, (root, point) in enumerate(escaped)
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "lines"),
+    [
+        (True, [("/", "/"), ("/", "PLACE")]),
+        (True, [("/", "/"), ("/", "PARENT")]),
+        (True, [("/pods/x", "PARENT"), ("/", "PLACE")]),
+        (
+            True,
+            [("/", "PLACE"), ("/pods/x", "PARENT"), ("/pods/x", "PLACE/below"), ("/pods/x", "PLACEHOLDER")],
+        ),
+        (True, [("/pods/x", "PLACE"), ("/", "PLACE")]),
+        (False, [("/", "/")]),
+        (False, [("/", "/"), ("/pods/x", "PLACE")]),
+        (False, [("/", "PARENT"), ("/pods/x", "PLACE")]),
+        (False, [("/", "PLACE"), ("/pods/x", "PLACE")]),
+        (False, []),
+    ],
+)
+def test_room_is_looked_at_where_a_volume_is_its_own(
+    *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, lines: list[tuple[str, str]]
+) -> None:
+    """A folder of the node's disk is not judged: a fake of the mounts, which need rights to be made."""
+    place = tmp_path / "a place"
+    real = [(root, at.replace("PLACE", str(place)).replace("PARENT", str(tmp_path))) for root, at in lines]
+    (tmp_path / "mountinfo").write_text(mounts(*real), encoding="utf-8")
+    monkeypatch.setattr(destination, "_MOUNTS", str(tmp_path / "mountinfo"))
+    with opened(place) as made:
+        volume = os.statvfs(place)
+        made.room(volume.f_bavail * volume.f_frsize // 2)
+        if own:
+            with pytest.raises(DestinationError, match="bytes free where the kit needs") as caught:
+                made.room(1 << 60)
+            assert str(place) in str(caught.value)
+            assert caught.value.hint
+        else:
             made.room(1 << 60)
-        assert caught.value.hint
-    folder = str(tmp_path / "on\\a shared\tvolume")
-    with opened(Path(folder)) as made:
-        made.room(1 << 60)
+
+
+def test_a_volume_of_its_own_is_found(tmp_path: Path) -> None:
+    """/dev/shm is one on every Linux."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, opened(Path(folder)) as made:
+        made.room(0)
+        with pytest.raises(DestinationError, match=folder):
+            made.room(1 << 60)
 
 
 def test_room_is_no_matter_where_mounts_cannot_be_read(
