@@ -123,6 +123,15 @@ def quickstart(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """Run the conformance suite over our own initializer, or over any subject (`-- --subject image:…`)."""
+    install(session, "tests", *DISTRIBUTIONS)
+    ours = ["--subject", f"command:{session.bin}/kit-initializer", "--jobs", "2"]
+    results = ["--results", str(RESULTS / session.name)]
+    session.run("kit-conformance", "run", *results, *(session.posargs or ours))
+
+
+@nox.session(default=False)
 def image(session: nox.Session) -> None:
     """Build the initializer's image, with Kit beside it where there is one (or `-- --kit VERSION|PATH`)."""
     install(session, "e2e", "./conformance")
