@@ -7,6 +7,7 @@ import http.client
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import time
 import zlib
@@ -26,8 +27,8 @@ _CHUNK = 1024 * 1024
 _PIECE = 256 * 1024  # of decompressed content at a time
 _TIMES = 5
 _FILES = 3_000
-# The machine is quiet when its processors were idle for so much of so long.
-_IDLE, _MOMENT_S = 0.85, 0.4
+# The machine is quiet when it gives us so much of its processors for so long.
+_OURS, _MOMENT_S = 0.9, 0.3
 
 
 class Limit(NamedTuple):
@@ -86,28 +87,30 @@ def _rate(work: Callable[[], int]) -> float:
 
 
 class Quiet:
-    """Waits for a machine that does little else, `patience` seconds in all."""
+    """Waits for a machine that leaves us its processors, `patience` seconds in all."""
 
     def __init__(self, patience: float) -> None:
         self._left = patience
 
     def wait(self) -> float:
-        """Return when the processors were idle for a moment, or when patience is at an end: the seconds it took."""
+        """Return when the processors were ours for a moment, or when patience is at an end: the seconds it took."""
         arrived = time.monotonic()
         while self._left > 0:
-            began, before = time.monotonic(), _idle_s()
-            time.sleep(_MOMENT_S)
-            idle = (_idle_s() - before) / (time.monotonic() - began) / (os.cpu_count() or 1)
-            if idle > _IDLE:
+            began = time.monotonic()
+            if _share() > _OURS:
                 break
+            time.sleep(_MOMENT_S)
             self._left -= time.monotonic() - began
         return time.monotonic() - arrived
 
 
-def _idle_s() -> float:
-    """Return the seconds for which processors had nothing to do, all of them together (proc(5))."""
-    fields = _lines("/proc/stat")[0].split()
-    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+def _share() -> float:
+    """Return which part of all processors a process on each of them is given at once; what is niced gives way."""
+    spin = f"import time as t; e = t.monotonic() + {_MOMENT_S}\nwhile t.monotonic() < e: pass\nprint(t.process_time())"
+    command = [sys.executable, "-I", "-S", "-c", spin]
+    spinning = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(os.cpu_count() or 1)]
+    used = [float(process.communicate()[0]) for process in spinning]
+    return sum(used) / len(used) / _MOMENT_S
 
 
 def limits(host: str, digest: str, work: Path) -> Iterator[Limit]:
