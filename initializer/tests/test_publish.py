@@ -57,6 +57,19 @@ def staged(
     return Delivery(staging, tree, Kit(uri, "sha256:1", "", tuple(entries)))
 
 
+def staged_beside(first: Delivery, files: Mapping[str, bytes | None], uri: str) -> Delivery:
+    """Stage one more kit for the destination of `first`."""
+    number = len(list(Path(first.staging.path).glob("kit-*")))
+    tree = first.staging.tree()
+    for path, body in files.items():
+        full = Path(first.staging.path, f"kit-{number}", path)
+        (full if body is None else full.parent).mkdir(parents=True, exist_ok=True)
+        if body is not None:
+            full.write_bytes(body)
+    entries = [Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None]
+    return Delivery(first.staging, tree, Kit(uri, "sha256:2", "", tuple(entries)))
+
+
 # the record
 
 
@@ -190,7 +203,8 @@ def test_room_is_looked_at_where_a_volume_is_its_own(
     """A folder of the node's disk is not judged: a fake of the mounts, which need rights to be made."""
     place = tmp_path / "a place"
     real = [(root, at.replace("PLACE", str(place)).replace("PARENT", str(tmp_path))) for root, at in lines]
-    (tmp_path / "mountinfo").write_text(mounts(*real), encoding="utf-8")
+    odd = b"29 1 254:9 / /mnt/\xff rw - ext4 /dev/x rw\n"
+    (tmp_path / "mountinfo").write_bytes(odd + mounts(*real).encode())
     monkeypatch.setattr(destination, "_MOUNTS", str(tmp_path / "mountinfo"))
     with opened(place) as made:
         volume = os.statvfs(place)
@@ -237,6 +251,9 @@ def test_a_folder_where_a_file_should_be_is_not_intact(tmp_path: Path) -> None:
         assert not made.intact({"b": Entry("b", 1, zlib.crc32(b"c"))})
         assert not made.intact({"b": Entry("b", 2, zlib.crc32(b"b"))})
         assert made.intact({})
+        (tmp_path / "d" / "large").write_bytes(large := os.urandom(2_500_000))
+        assert made.intact({"large": Entry("large", len(large), zlib.crc32(large))})
+        assert not made.intact({"large": Entry("large", len(large), zlib.crc32(large[1_048_576:]))})
 
 
 def test_trees_are_removed_without_following_links(tmp_path: Path) -> None:
@@ -268,9 +285,12 @@ def test_what_a_killed_run_meant_to_do_is_completed(tmp_path: Path) -> None:
         assert made.record is not None
         made.settle()
         assert (tmp_path / "older").exists()
-        begun = made.record._replace(state=PUBLISHING, stale=("old/deep/x", "older", "gone", "gone/too"))
+        begun = made.record._replace(
+            state=PUBLISHING, stale=("old/deep/x", "older", "gone", "gone/too", "half/x")
+        )
         (tmp_path / RECORD_NAME).write_bytes(begun.dump())
         (tmp_path / ".kit-staging-1").mkdir()
+        (tmp_path / "half").mkdir()
     with opened(tmp_path) as made:
         made.settle()
     with opened(tmp_path) as made:
@@ -298,6 +318,34 @@ def test_a_volume_that_refuses_to_be_settled(tmp_path: Path, monkeypatch: pytest
     with opened(tmp_path) as made:
         made.settle()
     assert not (tmp_path / "old").exists()
+
+
+def test_staging_that_cannot_be_removed_is_left_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, *, dir_fd: int | None = None) -> None:
+        del dir_fd
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b""})
+        monkeypatch.setattr(os, "rmdir", refuse)
+        delivery.staging.remove()
+        with pytest.raises(DestinationError, match=f"^{tmp_path}: Input/output error"):
+            made.staging()
+        monkeypatch.undo()
+        made.staging().remove()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["file", "file/x", "file/x/y"])
+def test_a_file_where_a_folder_should_be(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DestinationError, match=f"^{tmp_path}/{name}: Not a directory"):
+        Destination(str(tmp_path / name), lambda _: None)
+    (tmp_path / RECORD_NAME).mkdir()
+    with pytest.raises(DestinationError, match=f"^{tmp_path}/{RECORD_NAME}: Is a directory"):
+        Destination(str(tmp_path), lambda _: None)
 
 
 # publishing
@@ -419,24 +467,147 @@ def test_similar_names_are_not_ours(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {RECORD_NAME, *names}
 
 
-def test_equal_files_of_two_kits_are_one(tmp_path: Path) -> None:
+ONE: dict[str, bytes | None] = {"d/a": b"1", "d/e/x": b"", "d/e/f/x": b"", "Kitfile": b"one", "none": None}
+TWO: dict[str, bytes | None] = {
+    "d/a": b"1",
+    "d/b": b"2",
+    "d/e/y": b"",
+    "d/e/f/y": b"",
+    "Kitfile": b"two",
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("there", ["", "d/mine", "d/e/f/mine"])
+def test_kits_in_one_folder_are_merged(tmp_path: Path, there: str) -> None:
+    if there:
+        (tmp_path / there).parent.mkdir(parents=True)
+        (tmp_path / there).write_bytes(b"")
     with opened(tmp_path) as made:
-        first = staged(made, {"d/a": b"1", "Kitfile": b"one"})
-        tree = first.staging.tree()
-        for path, body in {"d/a": b"1", "d/b": b"2", "Kitfile": b"two"}.items():
-            full = Path(first.staging.path, "kit-1", path)
-            full.parent.mkdir(exist_ok=True)
-            full.write_bytes(body)
-        files = tuple(
-            Entry(path, len(body), zlib.crc32(body))
-            for path, body in {"d/a": b"1", "d/b": b"2", "Kitfile": b"two"}.items()
-        )
-        second = Delivery(first.staging, tree, Kit("kit://r.example/k:v2", "sha256:2", "", files))
-        publish([first, second], Collisions.REFUSE)
+        first = staged(made, ONE, "kit://r.example/k:v1")
+        publish([first, staged_beside(first, TWO, "kit://r.example/k:v2")], Collisions.REFUSE)
         first.staging.remove()
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    files = {path for path, body in {**ONE, **TWO}.items() if body is not None}
+    assert found == {*files, RECORD_NAME} | ({there} if there else set())
+    assert (tmp_path / "none").is_dir()
     assert (tmp_path / "Kitfile").read_bytes() == b"two"
-    assert {path.name for path in (tmp_path / "d").iterdir()} == {"a", "b"}
     with opened(tmp_path) as made:
         assert made.record is not None
         assert [kit.uri for kit in made.record.kits] == ["kit://r.example/k:v1", "kit://r.example/k:v2"]
         assert made.intact(made.record.entries())
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "path"),
+    [
+        ({"a": b"1"}, {"a": b"2"}, "a"),
+        ({"a": b"1"}, {"a": b"11"}, "a"),
+        ({"d/a": b"1"}, {"d/a/b": b"2"}, "d/a"),
+        ({"d/a/b": b"1"}, {"d/a": b"2"}, "d/a"),
+        ({"d/e/a": None, "x": b"1"}, {"d/e/a": b"2"}, "d/e/a"),
+        ({"d/a": b"1"}, {"d/a": None, "x": b"2"}, "d/a"),
+        ({"d/Kitfile": b"1"}, {"d/Kitfile": b"2"}, "d/Kitfile"),
+    ],
+)
+def test_kits_that_clash(
+    tmp_path: Path, one: dict[str, bytes | None], two: dict[str, bytes | None], path: str
+) -> None:
+    with opened(tmp_path) as made:
+        first = staged(made, one, "kit://r.example/one:v1")
+        second = staged_beside(first, two, "kit://r.example/two:v1")
+        with pytest.raises(DestinationError) as caught:
+            publish([first, second], Collisions.REPLACE)
+        first.staging.remove()
+    said = str(caught.value)
+    assert said.endswith(f" both bring {tmp_path}/{path}, and differ")
+    assert {"kit://r.example/one:v1", "kit://r.example/two:v1"} == {
+        said.split(maxsplit=1)[0],
+        said.split()[2],
+    }
+    assert caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("inner", ["", "d", "d/e"])
+def test_kits_in_nested_folders_that_clash(tmp_path: Path, inner: str) -> None:
+    with opened(tmp_path) as outer, opened(tmp_path / "d" / "e" / "f") as nested:
+        first = staged(outer, {"d/e/f/Kitfile": b"1"}, "kit://r.example/one:v1")
+        second = staged(nested, {"Kitfile": b"2", "a": b""}, "kit://r.example/two:v1")
+        for order in ([first, second], [second, first]):
+            with pytest.raises(DestinationError, match=r"both bring .*/d/e/f/Kitfile, and differ"):
+                publish(order, Collisions.REPLACE)
+        for delivery in (first, second):
+            delivery.staging.remove()
+    assert not [path for path in (tmp_path / inner).rglob("*") if path.is_file()]
+
+
+def test_a_rename_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that fails in the middle: a fake of such a rename."""
+    real, calls = os.rename, []
+
+    def refuse(source: str, target: str, **handles: int) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        real(source, target, **handles)
+
+    with opened(tmp_path) as made:
+        delivery = staged(made, {"a": b"", "b": b""})
+        monkeypatch.setattr(os, "rename", refuse)
+        with pytest.raises(DestinationError, match=f"^{tmp_path}: Input/output error"):
+            publish([delivery], Collisions.REFUSE)
+        monkeypatch.undo()
+    with opened(tmp_path) as made:
+        assert made.record is not None
+        assert made.record.state == PUBLISHING
+        publish([staged(made, {"a": b"", "b": b""})], Collisions.REFUSE)
+
+
+def test_every_file_of_a_folder_gets_another_name(tmp_path: Path) -> None:
+    with opened(tmp_path) as made:
+        publish([staged(made, {"a/b/c/x": b"", "a/y": b""})], Collisions.REFUSE)
+    with opened(tmp_path) as made:
+        publish([staged(made, {"a/b/c/new": b"1", "a/z": b""})], Collisions.REFUSE)
+    assert {path.name for path in (tmp_path / "a/b/c").iterdir()} == {"new"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"b", "z"}
+
+
+@pytest.mark.parametrize("target", ["equal", "folder", "nothing"])
+def test_a_link_in_the_way_is_never_ours(tmp_path: Path, target: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "equal").write_bytes(b"1")
+    (outside / "folder").mkdir()
+    place = tmp_path / "d"
+    place.mkdir()
+    (place / "a").symlink_to(outside / target)
+    with opened(place) as made:
+        delivery = staged(made, {"a": b"1"})
+        with pytest.raises(DestinationError, match="/a is there already and differs"):
+            publish([delivery], Collisions.REFUSE)
+        publish([delivery], Collisions.REPLACE)
+    assert not (place / "a").is_symlink()
+    assert (outside / "equal").read_bytes() == b"1"
+    (place / "a").unlink()
+    (place / "a").symlink_to(outside / target)
+    with opened(place) as made:
+        delivery = staged(made, {"a/equal": b"1"})
+        publish([delivery], Collisions.REPLACE)  # the file that it takes the place of was ours
+    assert not (place / "a").is_symlink()
+    assert {path.name for path in outside.iterdir()} == {"equal", "folder"}
+
+
+def test_nobody_else_may_write_to_what_we_make(tmp_path: Path) -> None:
+    """The command's umask is 0: modes are what they are given."""
+    before = os.umask(0)
+    try:
+        with opened(tmp_path / "x" / "y") as made:
+            delivery = staged(made, {"a": b""})
+            modes = [(tmp_path / "x").stat(), (tmp_path / "x" / "y").stat(), os.stat(delivery.staging.path)]
+            modes.append(os.fstat(delivery.tree))
+            publish([delivery], Collisions.REFUSE)
+            modes.append((tmp_path / "x" / "y" / RECORD_NAME).stat())
+    finally:
+        os.umask(before)
+    assert [each.st_mode & 0o777 for each in modes] == [0o755] * 4 + [0o644]

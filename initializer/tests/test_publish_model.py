@@ -213,6 +213,22 @@ def test_any_sequence_ends_as_the_model_says(steps: list[Step]) -> None:
     check(steps)
 
 
+ONE = {"a/a/a": b"1", "a/a/b": b"", "a/b": b"", "b/a": b"", "c": b""}
+TWO = {"a/a/c": b"1", "a/b/a": b"22", "b": b"", "c": b"1"}
+MINE = {"a/c/a": b"mine", "d": b"mine"}
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("death", range(1, 20))
+def test_death_at_every_change(death: int, *, again: bool) -> None:
+    steps = [
+        Step(ONE, Collisions.REFUSE, 0, again=True, foreign=MINE),
+        Step(TWO, Collisions.REFUSE, death, again=again, foreign={}),
+        Step(ONE, Collisions.REFUSE, 0, again=True, foreign={}),
+    ]
+    check(steps)
+
+
 @pytest.mark.fuzz
 @pytest.mark.timeout(0)
 def test_many_sequences_end_as_the_model_says() -> None:
