@@ -95,7 +95,7 @@ def legend(canvas: Canvas, peers: Mapping[str, str], x: float, y: float) -> None
     for index, (peer, words) in enumerate(peers.items()):
         canvas.mark(x, y - 4, index)
         canvas.text(x + 11, y, words, weight=700 if peer == OURS else 400)
-        x += 36 + 6.9 * len(words)
+        x += 32 + 6.5 * len(words)
 
 
 def shapes(measured: Sequence[Measured], peers: Mapping[str, str], note: str) -> str:
@@ -197,8 +197,8 @@ def _ticks(canvas: Canvas, x: Callable[[float], float], values: Sequence[int], b
     """Write as many of the values below the axis as have room."""
     last = -math.inf
     for value in values:
-        words = f"{value // 1000}k" if value >= 10_000 else f"{value:,}"
-        if x(value) - last > 9 * len(words):
+        words = f"{value // 1000}k" if value % 1000 == 0 else f"{value:,}"
+        if x(value) - last > 6 * len(words) + 8:
             canvas.text(x(value), bottom + 17, words, anchor="middle", size=11, colour=_FAINT)
             last = x(value)
 
