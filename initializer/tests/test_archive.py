@@ -20,7 +20,7 @@ from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.kits import Header, Tar, hostile, pack, tars
 from kit_conformance.testbed.kits.layers import zstd
 from kit_initializer import modelkit
-from kit_initializer.archive import File, Limits, unpack
+from kit_initializer.archive import File, Limits, Tree, unpack
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
 
@@ -487,3 +487,16 @@ def test_any_blocks_are_read_or_refused(
     assert [path.name for path in folder.iterdir()] == ["tree"]
     assert not any(path.is_symlink() for path in unpacker.folder.rglob("*"))
     assert unpacker.found().keys() >= {file.path for file in unpacker.tree.files}
+
+
+def test_an_empty_chunk_is_no_end(tmp_path: Path) -> None:
+    content = bytes(Tar().file("model", b"weights"))
+    handle = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        tree = Tree(handle, Limits())
+        chunks = [memoryview(b""), memoryview(content[:600]), memoryview(b""), memoryview(content[600:])]
+        place = {"format": "tar", "compression": "", "directory": "", "path": ""}
+        unpack(iter(chunks), tree, **place, executable=False, what="it")
+    finally:
+        os.close(handle)
+    assert (tmp_path / "model").read_bytes() == b"weights"
