@@ -498,6 +498,21 @@ def test_kits_in_one_folder_are_merged(tmp_path: Path, there: str) -> None:
         assert made.intact(made.record.entries())
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_kits_in_one_folder_take_the_place_of_what_was_ours(tmp_path: Path, *, folder: bool) -> None:
+    before: dict[str, bytes | None] = {"d/x": b""} if folder else {"d": b""}
+    with opened(tmp_path) as made:
+        publish([staged(made, before)], Collisions.REFUSE)
+    after: dict[str, bytes | None] = {"d": b"1"} if folder else {"d/e/a": b"", "d/b": b""}
+    more: dict[str, bytes | None] = {"d": b"1", "c": b""} if folder else {"d/e/c": b"", "d/b": b""}
+    with opened(tmp_path) as made:
+        first = staged(made, after)
+        publish([first, staged_beside(first, more, "kit://r.example/k:v2")], Collisions.REFUSE)
+        first.staging.remove()
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {*after, *more, RECORD_NAME}
+
+
 @pytest.mark.parametrize(
     ("one", "two", "path"),
     [

@@ -39,6 +39,8 @@ def test_a_digest_is_sha256_unless_said_otherwise() -> None:
         SHA256.upper(),
         SHA256.replace(":", ":" + "A", 1)[:71],
         SHA256[:-1] + "g",
+        SHA256[:-1] + "X",
+        SHA256[:20] + "X" + SHA256[21:],
         SHA256.replace("sha256", "sha512"),
         SHA512.replace("sha512", "sha256"),
         "md5:" + "0" * 32,

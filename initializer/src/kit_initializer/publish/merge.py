@@ -190,17 +190,24 @@ class _Merger:
     ) -> None:
         name = path.rpartition("/")[2]
         if existing is not None and not stat.S_ISDIR(existing.st_mode):
+            if path in self._planned:  # an earlier kit of this run has the folder take the file's place
+                self._merge_below(tree, staged, name, None, path)
+                return
             if path not in self._owned:
                 raise self._collision(path, "is a file or a link where the kit has a folder")
             # a file of our own: it is removed as stale before the folder takes its place
             self.moves.append(_Move(tree, path))
             self._planned.add(path)
             self._plan_below(staged, name, path)
-            return
+        else:
+            self._merge_below(tree, staged, name, None if existing is None else there, path)
+
+    def _merge_below(self, tree: int, staged: int, name: str, there: int | None, path: str) -> None:
+        """Merge a staged folder with the one of the same name in `there` (None: with what is planned)."""
         below = os.open(name, _DIRECTORY, dir_fd=staged)
         beneath = None
         try:
-            if existing is not None and there is not None:
+            if there is not None:
                 beneath = os.open(name, _DIRECTORY, dir_fd=there)
             self.merge(tree, below, beneath, path + "/")
         finally:
