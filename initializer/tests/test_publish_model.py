@@ -51,16 +51,29 @@ FUSE = Fuse()
 
 
 class Step(NamedTuple):
-    """One run: what the kit holds, how collisions are met, at which change the process dies first (0: never).
+    """One run: what its kits hold, how collisions are met, at which change the process dies first (0: never).
 
-    `again` is whether the same kit is asked for after that, or only another one.
+    `again` is whether the same kits are asked for after that, or only others.
     """
 
-    files: Mapping[str, bytes]
+    kits: tuple[Mapping[str, bytes], ...]
     collisions: Collisions
     death: int
     again: bool
     foreign: Mapping[str, bytes]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """All that the kits hold."""
+        return {path: body for kit in self.kits for path, body in kit.items()}
+
+    @property
+    def clashes(self) -> bool:
+        """Whether two kits differ in what they bring to one place."""
+        merged = self.files
+        return any(merged[path] != body for kit in self.kits for path, body in kit.items()) or any(
+            below(path, other) for path in merged for other in merged
+        )
 
 
 def free(paths: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -95,6 +108,8 @@ class Model:
 
     def publish(self, step: Step) -> bool:
         """Do what a run should do; say whether it succeeds."""
+        if step.clashes:
+            return False
         foreign = {path: body for path, body in self.files.items() if path not in self.ours}
         kept = set()
         for path, body in step.files.items():
@@ -112,15 +127,20 @@ class Model:
         return True
 
 
-def stage(destination: Destination, files: Mapping[str, bytes]) -> Delivery:
+def stage(destination: Destination, kits: tuple[Mapping[str, bytes], ...]) -> list[Delivery]:
     staging = destination.staging()
-    root = staging.tree()
-    for path, body in files.items():
-        folder = Path(f"/proc/self/fd/{root}", path).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / Path(path).name).write_bytes(body)
-    entries = tuple(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
-    return Delivery(staging, root, Kit("kit://r.example/k:v1", "sha256:0", "", entries))
+    deliveries = []
+    for number, files in enumerate(kits):
+        root = staging.tree()
+        for path, body in files.items():
+            folder = Path(f"/proc/self/fd/{root}", path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / Path(path).name).write_bytes(body)
+        entries = tuple(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
+        deliveries.append(
+            Delivery(staging, root, Kit(f"kit://r.example/k:{number}", "sha256:0", "", entries))
+        )
+    return deliveries
 
 
 def run(folder: Path, step: Step, death: int) -> bool:
@@ -128,16 +148,16 @@ def run(folder: Path, step: Step, death: int) -> bool:
     handles = set(os.listdir("/proc/self/fd"))
     destination = Destination(str(folder), lambda _: None)
     try:
-        delivery = stage(destination, step.files)
+        deliveries = stage(destination, step.kits)
         FUSE.left = death
         try:
-            publish([delivery], step.collisions)
+            publish(deliveries, step.collisions)
         except DestinationError:
             FUSE.left = 0
-            delivery.staging.remove()
+            deliveries[0].staging.remove()
             return False
         FUSE.left = 0
-        delivery.staging.remove()
+        deliveries[0].staging.remove()
     except Death:
         for handle in set(os.listdir("/proc/self/fd")) - handles:
             with contextlib.suppress(OSError):
@@ -196,7 +216,7 @@ FILES = st.dictionaries(PATHS, st.sampled_from([b"", b"1", b"22"]), min_size=1, 
 STEPS = st.lists(
     st.builds(
         Step,
-        files=FILES,
+        kits=st.one_of(st.tuples(FILES), st.tuples(FILES), st.tuples(FILES, FILES)),
         collisions=st.sampled_from(Collisions),
         death=st.integers(0, 12),
         again=st.booleans(),
@@ -222,9 +242,9 @@ MINE = {"a/c/a": b"mine", "d": b"mine"}
 @pytest.mark.parametrize("death", range(1, 20))
 def test_death_at_every_change(death: int, *, again: bool) -> None:
     steps = [
-        Step(ONE, Collisions.REFUSE, 0, again=True, foreign=MINE),
-        Step(TWO, Collisions.REFUSE, death, again=again, foreign={}),
-        Step(ONE, Collisions.REFUSE, 0, again=True, foreign={}),
+        Step((ONE,), Collisions.REFUSE, 0, again=True, foreign=MINE),
+        Step((TWO,), Collisions.REFUSE, death, again=again, foreign={}),
+        Step((ONE,), Collisions.REFUSE, 0, again=True, foreign={}),
     ]
     check(steps)
 
