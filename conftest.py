@@ -30,18 +30,18 @@ NEEDS = {
     "docker-registry": "a registry binary: `apt-get install docker-registry`",
     "docker": "a Docker daemon that answers `docker info`",
     "kit": "a Kit binary: `kit` on the PATH, or its path in KIT",
+    "mount": "the right to mount a tmpfs: user namespaces (`unshare --map-root-user --mount true`)",
 }
 
 
 @cache
 def is_here(need: str) -> bool:
     """Tell whether this machine has what an interop test asks for."""
-    if need == "docker":
-        return bool(shutil.which("docker")) and not subprocess.call(
-            ["docker", "info"],  # noqa: S607 (the one on the PATH is the one meant)
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=30,
+    commands = {"docker": ["docker", "info"], "mount": ["unshare", "--map-root-user", "--mount", "true"]}
+    if need in commands:
+        command = commands[need]
+        return bool(shutil.which(command[0])) and not subprocess.call(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30
         )
     return shutil.which(os.environ.get("KIT", "kit") if need == "kit" else need) is not None
 
