@@ -185,7 +185,8 @@ class Lab:
         folder.mkdir()
         wanted = dict(ask or {})
         if patience and "patience" in self.subject.config.ask:
-            wanted["patience"] = {"seconds": "2", "limit": "6"}
+            factor = self.settings.factor
+            wanted["patience"] = {"seconds": f"{2 * factor:g}", "limit": f"{6 * factor:g}"}
         values = self._values(folder, uris, login, login_host, docker)
         for name in self._manners(uris, trust=trust, plain_http=plain_http):
             wanted.setdefault(name, {})

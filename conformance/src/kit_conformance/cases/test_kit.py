@@ -2,104 +2,35 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kit_conformance import refs
-from kit_conformance import tree as trees
 from kit_conformance.cases import kits
+from kit_conformance.cases.kit_steps import (
+    FILES,
+    LOGIN,
+    OLD,
+    does,
+    expected,
+    holds,
+    kit_of,
+    manifest,
+    packed,
+    recipe,
+)
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
-from kit_conformance.testbed.kitcli import Kit, KitError
+from kit_conformance.testbed.kitcli import KitError
 from kit_conformance.testbed.kits import Kit as ModelKit
 from kit_conformance.testbed.kits import pack
 from kit_conformance.testbed.registry import Basic, Bearer, faults
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kit_conformance.lab import Lab
-    from kit_conformance.testbed.kitcli import Result
     from kit_conformance.testbed.registry import Registry
-
-_FILES: Final = {
-    "model/weights.bin": bytes(range(256)) * 40,
-    "model/tokens.json": b'{"a": 1}',
-    "src/predict.py": b"print('predict')\n",
-    "data/train.csv": b"a,b\n1,2\n",
-    "README.md": b"# a kit\n",
-}
-_OLD: Final = (0, 5, 0)  # the layout of layers changed with this version
-_LOGIN: Final = ("ann", "a-good-password")
-
-
-def _recipe(number: tuple[int, ...]) -> dict[str, Any]:
-    recipe: dict[str, Any] = {
-        "manifestVersion": "1.0.0",
-        "package": {"name": "roundtrip", "version": "1.0.0", "authors": ["somebody"]},
-        "model": {"name": "m", "path": "model", "framework": "none"},
-        "code": [{"path": "src"}],
-        "datasets": [{"name": "train", "path": "data/train.csv"}],
-    }
-    if number >= (0, 3, 0):
-        recipe["docs"] = [{"path": "README.md"}]
-    return recipe
-
-
-def _kit(lab: Lab) -> Kit:
-    return Kit(lab.settings.kit, lab.scratch("kit-home"))
-
-
-def _source(lab: Lab, kit: Kit) -> Path:
-    """Write the files of the kit to a folder, with its Kitfile."""
-    folder = lab.scratch("source")
-    for name, content in _FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o644)
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            path.chmod(0o755)
-    (folder / "Kitfile").write_text(yaml.safe_dump(_recipe(kit.number), sort_keys=False), "utf-8")
-    return folder
-
-
-def _expected(kit: Kit) -> ModelKit:
-    """Return what the testbed's packer makes of the same files, in the layout of this version of Kit."""
-    version = ".".join(map(str, kit.number)) if kit.number < (9999,) else "1.7.0"
-    files = {name: data for name, data in _FILES.items() if name != "README.md" or kit.number >= (0, 3, 0)}
-    gzipped = kit.number < (0, 2, 4)
-    return pack(files, _recipe(kit.number), as_kit=version, compression="gzip" if gzipped else "")
-
-
-def _packed(lab: Lab, kit: Kit, registry: Registry, *flags: str, repository: str = "packed") -> str:
-    """Pack and push with Kit, and return the reference without kit://."""
-    reference = f"{registry.host}/{repository}:v1"
-    _does(lambda: kit.pack(_source(lab, kit), reference, *flags))
-    _does(lambda: kit.push(reference))
-    return reference
-
-
-def _does(action: Any) -> Result:  # noqa: ANN401  (a command of Kit)
-    """Do something with Kit that must succeed."""
-    try:
-        result: Result = action()
-    except KitError as error:
-        lines = [*error.result.stdout.splitlines()[-3:], *error.result.stderr.splitlines()[-3:]]
-        what = " ".join(error.result.command[1:2])
-        raise Finding(f"kit {what} failed with {error.result.code}", lines) from error
-    return result
-
-
-def _holds(folder: Path, files: ModelKit | dict[str, Any], why: str) -> None:
-    wanted = files.files if isinstance(files, ModelKit) else files
-    lines = trees.differences(trees.read(folder), wanted, allowed={"Kitfile"}, modes=False)
-    if lines:
-        raise Finding(why, lines)
 
 
 @case("kit.packs-as-expected", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
@@ -109,33 +40,17 @@ def test_packs_as_expected(lab: Lab) -> None:
     Equal files make equal layers in every version since 0.5: caches, deduplication and signatures of years
     depend on it.
     """
-    kit = _kit(lab)
+    kit = kit_of(lab)
     registry = lab.registry()
-    reference = _packed(lab, kit, registry)
-    manifest = json.loads(_manifest(registry, reference))
-    found = [(each["mediaType"], each["digest"], each["size"]) for each in manifest["layers"]]
-    wanted = [(each.media_type, each.digest, each.size) for each in _expected(kit).layers]
+    reference = packed(lab, kit, registry)
+    document = json.loads(manifest(registry, reference))
+    found = [(each["mediaType"], each["digest"], each["size"]) for each in document["layers"]]
+    wanted = [(each.media_type, each.digest, each.size) for each in expected(kit).layers]
     if kit.number < (0, 2, 4):  # compressed: the deflate differs, the order and the kinds do not
         found, wanted = [(kind, "", 0) for kind, *_ in found], [(kind, "", 0) for kind, *_ in wanted]
     if sorted(found) != sorted(wanted):
         lines = [f"packed: {each}" for each in found] + [f"expected: {each}" for each in wanted]
         raise Finding("the layers are not those of the format", lines)
-
-
-def _split(reference: str) -> tuple[str, str]:
-    repository, _, tag = reference.partition("/")[2].rpartition(":")
-    return repository, tag
-
-
-def _manifest(registry: Registry, reference: str) -> bytes:
-    repository, tag = _split(reference)
-    connection = http.client.HTTPConnection(registry.host, timeout=10)
-    try:
-        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-        connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers=accept)
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 @case("kit.packs-reproducibly", level=MUST, since="0.1", ref=refs.KIT_PACK)
@@ -144,12 +59,12 @@ def test_packs_reproducibly(lab: Lab) -> None:
 
     Otherwise every build pushes everything again.
     """
-    kit = _kit(lab)
+    kit = kit_of(lab)
     registry = lab.registry()
     found = []
     for name in ("first", "second"):
-        manifest = json.loads(_manifest(registry, _packed(lab, kit, registry, repository=name)))
-        found.append([each["digest"] for each in manifest["layers"]])
+        document = json.loads(manifest(registry, packed(lab, kit, registry, repository=name)))
+        found.append([each["digest"] for each in document["layers"]])
     if found[0] != found[1]:
         raise Finding("the layers differ", [f"{one} {other}" for one, other in zip(*found, strict=False)])
 
@@ -160,12 +75,12 @@ def test_roundtrip(lab: Lab) -> None:
 
     It is all that Kit is for.
     """
-    kit = _kit(lab)
-    reference = _packed(lab, kit, lab.registry())
+    kit = kit_of(lab)
+    reference = packed(lab, kit, lab.registry())
     kit.forget()
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
-    _holds(folder, _expected(kit), "what was unpacked is not what was packed")
+    does(lambda: kit.unpack(reference, folder))
+    holds(folder, expected(kit), "what was unpacked is not what was packed")
 
 
 @case("kit.subject-brings", level=MUST, since="0.1", ref=refs.KIT_KSERVE)
@@ -174,9 +89,9 @@ def test_subject_brings(lab: Lab) -> None:
 
     A new Kit on the laptops must not need a new initializer in the clusters.
     """
-    kit = _kit(lab)
-    reference = _packed(lab, kit, lab.registry())
-    lab.run(f"kit://{reference}").brought(_expected(kit))
+    kit = kit_of(lab)
+    reference = packed(lab, kit, lab.registry())
+    lab.run(f"kit://{reference}").brought(expected(kit))
 
 
 @case("kit.subject-brings-gzip", level=MUST, since="0.1", ref=refs.KIT_KSERVE)
@@ -185,10 +100,10 @@ def test_subject_brings_gzip(lab: Lab) -> None:
 
     Text compresses well, and some registries charge by the byte.
     """
-    kit = _kit(lab)
+    kit = kit_of(lab)
     flags = ("--compression", "gzip") if kit.number >= (0, 2, 4) else ()
-    reference = _packed(lab, kit, lab.registry(), *flags)
-    lab.run(f"kit://{reference}").brought(_expected(kit))
+    reference = packed(lab, kit, lab.registry(), *flags)
+    lab.run(f"kit://{reference}").brought(expected(kit))
 
 
 @case("kit.unpacks-current", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
@@ -198,7 +113,7 @@ def test_unpacks_current(lab: Lab) -> None:
     Kits and tools are upgraded at different times. Versions before 0.5 put files into wrong folders, with
     exit code 0.
     """
-    _unpacks(lab, pack(_FILES, _recipe((1, 7, 0)), as_kit="1.7.0"))
+    _unpacks(lab, pack(FILES, recipe((1, 7, 0)), as_kit="1.7.0"))
 
 
 @case("kit.unpacks-0.4", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
@@ -207,7 +122,7 @@ def test_unpacks_old(lab: Lab) -> None:
 
     Models outlive tools.
     """
-    _unpacks(lab, pack(_FILES, _recipe((0, 4, 0)), as_kit="0.4.0"))
+    _unpacks(lab, pack(FILES, recipe((0, 4, 0)), as_kit="0.4.0"))
 
 
 @case("kit.unpacks-gzip", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
@@ -216,9 +131,9 @@ def test_unpacks_gzip(lab: Lab) -> None:
 
     Compression is up to whoever packs.
     """
-    number = _kit(lab).number
-    layout = "0.4.0" if number < _OLD else "1.7.0"
-    _unpacks(lab, pack(_FILES, _recipe(number), as_kit=layout, compression="gzip"))
+    number = kit_of(lab).number
+    layout = "0.4.0" if number < OLD else "1.7.0"
+    _unpacks(lab, pack(FILES, recipe(number), as_kit=layout, compression="gzip"))
 
 
 @case("kit.unpacks-1.10", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
@@ -227,15 +142,15 @@ def test_unpacks_new(lab: Lab) -> None:
 
     Its manifest says more than older ones; whoever does not know that may ignore it.
     """
-    _unpacks(lab, pack(_FILES, _recipe((1, 7, 0)), as_kit="1.10.0"))
+    _unpacks(lab, pack(FILES, recipe((1, 7, 0)), as_kit="1.10.0"))
 
 
-def _unpacks(lab: Lab, packed: ModelKit) -> None:
-    kit = _kit(lab)
-    reference = lab.registry().add(packed, "given", "v1").removeprefix("kit://")
+def _unpacks(lab: Lab, given: ModelKit) -> None:
+    kit = kit_of(lab)
+    reference = lab.registry().add(given, "given", "v1").removeprefix("kit://")
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
-    _holds(folder, packed, "what was unpacked is not what was packed")
+    does(lambda: kit.unpack(reference, folder))
+    holds(folder, given, "what was unpacked is not what was packed")
 
 
 @case("kit.kitfile", level=MUST, since="0.1", ref=refs.KIT_KITFILE)
@@ -244,13 +159,13 @@ def test_kitfile(lab: Lab) -> None:
 
     A kit that is unpacked, changed and packed again keeps its description.
     """
-    kit = _kit(lab)
-    reference = _packed(lab, kit, lab.registry())
+    kit = kit_of(lab)
+    reference = packed(lab, kit, lab.registry())
     kit.forget()
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
+    does(lambda: kit.unpack(reference, folder))
     found = yaml.safe_load((folder / "Kitfile").read_text("utf-8"))
-    wanted = _recipe(kit.number)
+    wanted = recipe(kit.number)
     found = _without_empty(found)
     differ = [
         f"{key}: {found.get(key)}, packed as {wanted[key]}" for key in wanted if found.get(key) != wanted[key]
@@ -272,15 +187,15 @@ def test_filter(lab: Lab) -> None:
 
     It is what KIT_UNPACK_FLAGS is used for most.
     """
-    kit = _kit(lab)
+    kit = kit_of(lab)
     if kit.number < (0, 3, 3):
         lab.does_not_apply("--filter is known from Kit 0.3.3 on")
-    packed = _expected(kit)
-    reference = lab.registry().add(packed, "given", "v1").removeprefix("kit://")
+    given = expected(kit)
+    reference = lab.registry().add(given, "given", "v1").removeprefix("kit://")
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder, "--filter=model"))
-    model = {path: fact for path, fact in packed.files.items() if path.startswith("model/")}
-    _holds(folder, model, "a filter of the model gives something else")
+    does(lambda: kit.unpack(reference, folder, "--filter=model"))
+    model = {path: fact for path, fact in given.files.items() if path.startswith("model/")}
+    holds(folder, model, "a filter of the model gives something else")
 
 
 @case("kit.digest", level=MUST, since="0.1", ref=refs.KIT_VERIFIES)
@@ -289,13 +204,13 @@ def test_digest(lab: Lab) -> None:
 
     The documentation promises it, and initializers that leave the work to Kit rely on it.
     """
-    kit = _kit(lab)
-    packed = _expected(kit)
+    kit = kit_of(lab)
+    given = expected(kit)
     registry = lab.registry()
-    reference = registry.add(packed, "given", "v1").removeprefix("kit://")
-    _does(lambda: kit.unpack(reference, lab.scratch("good")))
+    reference = registry.add(given, "given", "v1").removeprefix("kit://")
+    does(lambda: kit.unpack(reference, lab.scratch("good")))
     kit.forget()
-    registry.inject(faults.Tamper(4500), kind="blob", reference=packed.layers[0].digest)
+    registry.inject(faults.Tamper(4500), kind="blob", reference=given.layers[0].digest)
     result = kit.unpack(reference, lab.scratch("bad"), check=False)
     if result.code == 0:
         raise Finding("it unpacked a layer that was changed, and succeeded")
@@ -307,13 +222,13 @@ def test_pull_digest(lab: Lab) -> None:
 
     What is in the local store is not checked again.
     """
-    kit = _kit(lab)
-    packed = _expected(kit)
+    kit = kit_of(lab)
+    given = expected(kit)
     registry = lab.registry()
-    reference = registry.add(packed, "given", "v1").removeprefix("kit://")
-    _does(lambda: kit.pull(reference))
+    reference = registry.add(given, "given", "v1").removeprefix("kit://")
+    does(lambda: kit.pull(reference))
     kit.forget()
-    registry.inject(faults.Tamper(4500), kind="blob", reference=packed.layers[0].digest)
+    registry.inject(faults.Tamper(4500), kind="blob", reference=given.layers[0].digest)
     try:
         kit.pull(reference)
     except KitError:
@@ -327,13 +242,13 @@ def test_second_unpack(lab: Lab) -> None:
 
     Init containers are executed again; every initializer that leaves the work to Kit has to help here.
     """
-    kit = _kit(lab)
-    packed = _expected(kit)
-    reference = lab.registry().add(packed, "given", "v1").removeprefix("kit://")
+    kit = kit_of(lab)
+    given = expected(kit)
+    reference = lab.registry().add(given, "given", "v1").removeprefix("kit://")
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
-    _does(lambda: kit.unpack(reference, folder))
-    _holds(folder, packed, "the second time it left something else")
+    does(lambda: kit.unpack(reference, folder))
+    does(lambda: kit.unpack(reference, folder))
+    holds(folder, given, "the second time it left something else")
 
 
 @case("kit.overwrite", level=MUST, since="0.1", ref=refs.KIT_UNPACK)
@@ -342,14 +257,14 @@ def test_overwrite(lab: Lab) -> None:
 
     It is the one way by which Kit heals a folder that a killed run has left.
     """
-    kit = _kit(lab)
-    packed = _expected(kit)
-    reference = lab.registry().add(packed, "given", "v1").removeprefix("kit://")
+    kit = kit_of(lab)
+    given = expected(kit)
+    reference = lab.registry().add(given, "given", "v1").removeprefix("kit://")
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
+    does(lambda: kit.unpack(reference, folder))
     (folder / "model" / "weights.bin").write_bytes(b"half")
-    _does(lambda: kit.unpack(reference, folder, "--overwrite"))
-    _holds(folder, packed, "it did not replace what was there")
+    does(lambda: kit.unpack(reference, folder, "--overwrite"))
+    holds(folder, given, "it did not replace what was there")
 
 
 @case("kit.login", level=MUST, since="0.1", ref=refs.KIT_LOGIN)
@@ -358,7 +273,7 @@ def test_login(lab: Lab) -> None:
 
     Most registries are not open.
     """
-    _logs_in(lab, lab.registry(auth=Basic(dict([_LOGIN]))))
+    _logs_in(lab, lab.registry(auth=Basic(dict([LOGIN]))))
 
 
 @case("kit.token-login", level=MUST, since="0.1", ref=refs.KIT_LOGIN)
@@ -367,17 +282,17 @@ def test_token_login(lab: Lab) -> None:
 
     Docker Hub, GitLab, GHCR and Harbor give tokens.
     """
-    _logs_in(lab, lab.registry(auth=Bearer(dict([_LOGIN]))))
+    _logs_in(lab, lab.registry(auth=Bearer(dict([LOGIN]))))
 
 
 def _logs_in(lab: Lab, registry: Registry) -> None:
-    kit = _kit(lab)
-    _does(lambda: kit.login(registry.host, *_LOGIN))
-    reference = _packed(lab, kit, registry)
+    kit = kit_of(lab)
+    does(lambda: kit.login(registry.host, *LOGIN))
+    reference = packed(lab, kit, registry)
     kit.forget()
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
-    _holds(folder, _expected(kit), "what was unpacked is not what was packed")
+    does(lambda: kit.unpack(reference, folder))
+    holds(folder, expected(kit), "what was unpacked is not what was packed")
 
 
 @case("kit.parent", level=SHOULD, since="0.1", ref=refs.KIT_PARENTS)
@@ -386,8 +301,8 @@ def test_parent(lab: Lab) -> None:
 
     Fine-tuning kits name their base.
     """
-    kit = _kit(lab)
-    if kit.number < _OLD:
+    kit = kit_of(lab)
+    if kit.number < OLD:
         lab.does_not_apply("parents of the current layout are known from Kit 0.5 on")
     registry = lab.registry()
     base = kits.model()
@@ -398,8 +313,8 @@ def test_parent(lab: Lab) -> None:
     )
     reference = registry.add(child, "child", "v1").removeprefix("kit://")
     folder = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, folder))
-    _holds(folder, {**child.files, **base.files}, "the parent's model is not there")
+    does(lambda: kit.unpack(reference, folder))
+    holds(folder, {**child.files, **base.files}, "the parent's model is not there")
 
 
 @case("kit.odd-names", level=MUST, since="0.1", ref=refs.KIT_PACK)
@@ -408,7 +323,7 @@ def test_odd_names(lab: Lab) -> None:
 
     What can be packed and pushed and never unpacked is lost without anybody noticing.
     """
-    kit = _kit(lab)
+    kit = kit_of(lab)
     registry = lab.registry()
     folder = lab.scratch("source")
     names = ("m..v1.bin", "with blank.bin", "ünï.bin")
@@ -418,10 +333,10 @@ def test_odd_names(lab: Lab) -> None:
     recipe = {"manifestVersion": "1.0.0", "package": {"name": "odd"}, "model": {"name": "m", "path": "model"}}
     (folder / "Kitfile").write_text(yaml.safe_dump(recipe), "utf-8")
     reference = f"{registry.host}/odd:v1"
-    _does(lambda: kit.pack(folder, reference))
-    _does(lambda: kit.push(reference))
+    does(lambda: kit.pack(folder, reference))
+    does(lambda: kit.push(reference))
     kit.forget()
     to = lab.scratch("unpacked")
-    _does(lambda: kit.unpack(reference, to))
+    does(lambda: kit.unpack(reference, to))
     wanted = kits.of({f"model/{name}": name.encode() for name in names}, path="model")
-    _holds(to, wanted, "what was unpacked is not what was packed")
+    holds(to, wanted, "what was unpacked is not what was packed")

@@ -9,41 +9,16 @@ from typing import TYPE_CHECKING, Final
 from kit_conformance import refs
 from kit_conformance import tree as trees
 from kit_conformance.cases import kits
+from kit_conformance.cases.steps import HALF, stalled
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding, Result
 from kit_conformance.testbed.kits import FileFact, pack
 from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from kit_conformance.lab import Lab
 
-    from kit_conformance.lab import Lab, Running
-    from kit_conformance.testbed.registry import Registry
-
-_HALF: Final = 4 * kits.MIB
-_PART: Final = kits.MIB // 4
 _GRACE: Final = 10.0  # seconds; Kubernetes gives 30, and whoever waits for them delays every rollout
-
-
-def _half_way(registry: Registry, running: Running) -> None:
-    """Wait until a part of a layer has been sent."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and running.process.alive():
-        if sum(entry.sent for entry in registry.ledger.requests(kind="blob", method="GET")) >= _PART:
-            time.sleep(0.1)  # lets what has been sent be written
-            return
-        time.sleep(0.01)
-    registry.release()
-    raise Finding("it never began to fetch the layer", [str(registry.ledger)])
-
-
-def _stalled(lab: Lab, uri: str, registry: Registry, to: Path, **wishes: object) -> Running:
-    """Start a run that stands still in the middle of a layer."""
-    registry.inject(faults.Stall(after=_HALF), kind="blob", times=1)
-    registry.inject(faults.Stall(), kind="blob", skip=1)  # for those who fetch a layer by several connections
-    running = lab.start(uri, to=to, **wishes)  # type: ignore[arg-type]
-    _half_way(registry, running)
-    return running
 
 
 @case("restart.second-run", level=MUST, since="0.1", ref=refs.K8S_INIT, any_registry=True)
@@ -102,7 +77,7 @@ def test_after_failure(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    registry.inject(faults.Cut(after=_HALF), kind="blob", times=1)
+    registry.inject(faults.Cut(after=HALF), kind="blob", times=1)
     registry.inject(faults.Status(404), kind="blob", skip=1)
     lab.run(uri, to=to, patience=True).failed("the layer broke off and then was gone")
     registry.heal()
@@ -119,7 +94,7 @@ def test_killed_run(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    _stalled(lab, uri, registry, to).kill()
+    stalled(lab, uri, registry, to).kill()
     registry.heal()
     lab.run(uri, to=to).brought(kit)
 
@@ -133,7 +108,7 @@ def test_killed_run_leaves_nothing(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    result = _stalled(lab, uri, registry, lab.destination()).kill()
+    result = stalled(lab, uri, registry, lab.destination()).kill()
     visible = {
         path: node
         for path, node in result.tree.items()
@@ -153,7 +128,7 @@ def test_killed_run_keep(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    _stalled(lab, uri, registry, to, ask={"keep": {}}).kill()
+    stalled(lab, uri, registry, to, ask={"keep": {}}).kill()
     registry.heal()
     lab.run(uri, to=to, ask={"keep": {}}).brought(kit)
 
@@ -164,11 +139,11 @@ def test_killed_anywhere(lab: Lab) -> None:
 
     It is killed at each of its first requests, and then a little later each time until it gets through.
     """
-    kit = kits.many(4, size=200_000)
+    kit = kits.many(4, size=300_000)
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    registry.inject(faults.Bandwidth(4_000_000), kind="blob")
+    registry.inject(faults.Bandwidth(500_000), kind="blob")
     for requests in range(1, 6):
         registry.ledger.clear()
         running = lab.start(uri, to=to)
@@ -192,7 +167,7 @@ def test_terminated(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    running = _stalled(lab, uri, registry, lab.destination())
+    running = stalled(lab, uri, registry, lab.destination())
     running.terminate(signal.SIGTERM)
     asked = time.monotonic()
     result = running.finish().failed("it was asked to stop before it was done")
@@ -211,7 +186,7 @@ def test_terminated_stops_writing(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    running = _stalled(lab, uri, registry, lab.destination())
+    running = stalled(lab, uri, registry, lab.destination())
     running.terminate(signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while running.process.alive() and time.monotonic() < deadline:

@@ -1,0 +1,14 @@
+"""`python -m conformance.tests.mutants CASE SRC DEST …`: the subject that CASE must find to be broken."""
+
+from __future__ import annotations
+
+import sys
+
+from conformance.tests.mutants import contract, house, integrity, modelkit, registry, registry_login, restart
+from conformance.tests.mutants.world import MUTANTS, World
+
+PROFILES = (contract, restart, integrity, registry, registry_login, modelkit, house)
+
+if __name__ == "__main__":
+    name, *words = sys.argv[1:]
+    sys.exit(MUTANTS[name].broken(World(words)))
