@@ -40,7 +40,7 @@ def is_here(need: str) -> bool:
     commands = {"docker": ["docker", "info"], "mount": ["unshare", "--map-root-user", "--mount", "true"]}
     if need in commands:
         command = commands[need]
-        return bool(shutil.which(command[0])) and not subprocess.call(
+        return bool(shutil.which(command[0])) and not subprocess.call(  # noqa: S603 -- one of the two above
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30
         )
     return shutil.which(os.environ.get("KIT", "kit") if need == "kit" else need) is not None
