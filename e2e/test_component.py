@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.harness import component
+from e2e.harness import component, kserve
 from e2e.harness.cluster import find
 from e2e.harness.shell import StepError, run
 from e2e.harness.versions import KSERVE
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from e2e.harness.objects import Object
     from e2e.harness.state import State
+
+PINNED = "v0.98.0"  # no release
 
 pytestmark = pytest.mark.plain
 
@@ -120,3 +123,42 @@ def test_the_cluster_accepts_pre_built_manifests(state: State, version: str) -> 
     kubectl = [find("kubectl"), f"--kubeconfig={state.kubeconfig}"]
     dry = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
     run([*kubectl, *dry], timeout=60, text=text)
+
+
+@pytest.fixture
+def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the files of a release that versions.toml would know."""
+    monkeypatch.delenv(kserve.OWN, raising=False)
+    folder = tmp_path / PINNED
+    folder.mkdir()
+    for name in ("kserve.yaml", "kserve-cluster-resources.yaml"):
+        (folder / name).write_text(f"# {name}\n")
+    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+    monkeypatch.setitem(KSERVE["manifests"], PINNED, digests)
+    return tmp_path
+
+
+def test_given_manifests_are_the_releases(pinned: Path) -> None:
+    folder = kserve.manifests(PINNED, pinned)
+    (folder / "notes.yaml").write_text("not: KServe's\n")
+    assert kserve.manifests(PINNED, folder) == folder == pinned / PINNED
+    assert {p.name for p in kserve.files(PINNED, folder)} == {"kserve.yaml", "kserve-cluster-resources.yaml"}
+
+
+def test_given_manifests_that_differ_are_refused_by_name(
+    pinned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = pinned / PINNED / "kserve.yaml"
+    before = hashlib.sha256(changed.read_bytes()).hexdigest()
+    changed.write_text("# something else\n")
+    after = hashlib.sha256(changed.read_bytes()).hexdigest()
+    with pytest.raises(StepError, match=rf"{changed} has sha256 {after}, .* with {before} .*--own-manifests"):
+        kserve.manifests(PINNED, pinned)
+    monkeypatch.setenv(kserve.OWN, "1")
+    assert changed in kserve.files(PINNED, kserve.manifests(PINNED, pinned))
+
+
+def test_given_manifests_are_all_of_the_releases(pinned: Path) -> None:
+    KSERVE["manifests"][PINNED]["kserve-crds.yaml"] = "0" * 64
+    with pytest.raises(StepError, match=r"kserve-crds\.yaml is not there"):
+        kserve.manifests(PINNED, pinned)

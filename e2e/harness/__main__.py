@@ -13,8 +13,9 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from e2e.harness import cluster, existing, images, state, up
+from e2e.harness import cluster, existing, images, kserve, state, up
 from e2e.harness.shell import StepError
 from e2e.harness.versions import KSERVE, ROOT
 from e2e.harness.waiting import GaveUpError
@@ -39,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--kserve-version", default=KSERVE["version"], metavar="V", help="(%(default)s)")
     manifests = "take KServe's manifests from there (or KSERVE_MANIFESTS) instead of its release"
     parser.add_argument("--kserve-manifests", default="", metavar="DIR", help=manifests)
+    accept = f"let manifests that were given differ from the release's (or {kserve.OWN}=1)"
+    parser.add_argument("--own-manifests", action="store_true", help=accept)
     stand_in = "give a runtime of KServe another image, where the release's cannot be had; repeatable"
     parser.add_argument(
         "--runtime-image", action="append", default=[], metavar="RUNTIME=IMAGE", help=stand_in
@@ -57,6 +60,11 @@ def main() -> int:
     options, rest = parser().parse_known_args()
     if rest and options.command != "run":
         parser().error(f"unknown: {' '.join(rest)}")
+    # the tests are other processes, and look at the same manifests
+    if options.kserve_manifests:
+        os.environ["KSERVE_MANIFESTS"] = str(Path(options.kserve_manifests).absolute())
+    if options.own_manifests:
+        os.environ[kserve.OWN] = "1"
     try:
         return _command(options, rest)
     except (StepError, GaveUpError) as error:
@@ -96,7 +104,7 @@ def _wanted(options: argparse.Namespace, rest: list[str]) -> up.Wanted:
         kit=options.kit,
         initializer=options.initializer_image,
         kserve=options.kserve_version,
-        manifests=options.kserve_manifests,
+        manifests=os.environ.get("KSERVE_MANIFESTS", ""),
         plain=options.no_kserve or only_plain,
         stand_ins=tuple(
             (name, image) for name, _, image in (i.partition("=") for i in options.runtime_image)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import shutil
 import sys
@@ -75,7 +76,7 @@ def render(chosen: Mapping[str, str]) -> list[Object]:
     resources = chosen["kustomize.resources"]
     release = kserve.manifests(chosen["kserve.version"], Path(resources) if resources else None)
     kserve.complete(release)
-    documents = [d for path in sorted(release.glob("*.yaml")) for d in kserve.read(path)]
+    documents = [d for path in kserve.files(chosen["kserve.version"], release) for d in kserve.read(path)]
     staged = list(_staged(documents, chosen))
     kserve.DOWNLOADS.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="render-", dir=kserve.DOWNLOADS))
@@ -225,7 +226,11 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="given")
     parser.add_argument("--output", default="-", metavar="FILE", help="of render (standard output)")
     parser.add_argument("--kube-context", default="", metavar="NAME", help="(the current one)")
+    accept = "let manifests that were given differ from the release's"
+    parser.add_argument("--own-manifests", action="store_true", help=accept)
     options = parser.parse_args()
+    if options.own_manifests:
+        os.environ[kserve.OWN] = "1"
     kubectl = [find("kubectl"), *([f"--context={options.kube_context}"] if options.kube_context else [])]
     try:
         chosen = parameters(dict(item.partition("=")[::2] for item in options.given))

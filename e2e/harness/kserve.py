@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
     from e2e.harness.objects import Object
 
 DOWNLOADS = ROOT / "deploy" / "kserve" / "downloads"  # ignored by git
+OWN = "KSERVE_MANIFESTS_OWN"  # a variable: manifests that were given need not be the release's
 RUNTIMES = ("kserve-sklearnserver", "kserve-mlserver")
 _MANAGER = "control-plane=kserve-controller-manager"
 _STUCK = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError")
 
 
 def manifests(version: str, given: Path | None) -> Path:
-    """Return the folder with a release's manifests: `given`, or a checked download.
+    """Return the folder with a release's manifests: `given` (or its folder of that version), or a checked download.
 
-    Raises StepError for a version whose checksums are not known, a failed download, and bytes that differ.
+    Raises StepError for a version whose checksums are not known, a failed download, and bytes that differ from those
+    of the release; in a given folder they may, where `own` says so.
     """
-    known: dict[str, str] = KSERVE["manifests"].get(version, {})
+    known = _known(version)
     if not known and not given:
         raise StepError(
             f"no checksums of KServe {version} in versions.toml: give its manifests' folder "
@@ -37,17 +40,56 @@ def manifests(version: str, given: Path | None) -> Path:
         )
     if given:
         nested = given / version
-        return nested if nested.is_dir() else given
+        folder = nested if nested.is_dir() else given
+        if not own():
+            _check(version, known, folder)
+        return folder
     folder = DOWNLOADS / version
     folder.mkdir(parents=True, exist_ok=True)
     for name, digest in known.items():
         path = folder / name
         if not path.exists():
             path.write_bytes(_download(f"{KSERVE['download']}/{version}/{name}"))
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if _sha256(path) != digest:
             path.unlink()
             raise StepError(f"{name} of KServe {version} does not have the sha256 that versions.toml names")
     return folder
+
+
+def own() -> bool:
+    """Tell whether a given folder may hold other manifests than the release's: OWN, which --own-manifests sets."""
+    return os.environ.get(OWN, "") not in ("", "0")
+
+
+def files(version: str, folder: Path) -> list[Path]:
+    """Return the files of a folder that make up the release: those with a checksum, if there are any and they count.
+
+    So other assets of the release, or notes of somebody's, may lie beside them.
+    """
+    known = {} if own() else _known(version)
+    return [folder / name for name in known] or sorted(folder.glob("*.yaml"))
+
+
+def _known(version: str) -> dict[str, str]:
+    known: dict[str, str] = KSERVE["manifests"].get(version, {})
+    return known
+
+
+def _check(version: str, known: dict[str, str], folder: Path) -> None:
+    complete(folder)
+    for name, digest in known.items():
+        path = folder / name
+        found = f"has sha256 {_sha256(path)}" if path.exists() else "is not there"
+        if digest not in found:
+            raise StepError(
+                f"{path} {found}, and KServe {version} has that file with {digest} (versions.toml). Take the release's "
+                f"own, {KSERVE['download']}/{version}/{name}; or, if they are meant to differ, accept your own "
+                f"manifests: --own-manifests, or {OWN}=1"
+            )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _download(url: str) -> bytes:

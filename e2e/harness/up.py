@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -149,7 +148,7 @@ class _Release:
         self._version = wanted.kserve
         if wanted.plain:
             return
-        given = wanted.manifests or os.environ.get("KSERVE_MANIFESTS", "")
+        given = wanted.manifests
         try:
             self._folder = kserve.manifests(wanted.kserve, Path(given) if given else None)
         except StepError as error:
