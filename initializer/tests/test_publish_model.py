@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 import zlib
@@ -21,33 +20,42 @@ from kit_initializer.errors import DestinationError
 from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "open"}
+CHANGES = ("rename", "unlink", "rmdir", "mkdir", "open")
 
 
 class Death(BaseException):
     """The process ends here: nothing is cleaned up."""
 
 
-class Fuse:
-    """An audit hook that, when it is lit, raises Death at the N-th change of a file system by this test."""
+@contextlib.contextmanager
+def doomed(death: int) -> Iterator[None]:
+    """Raise Death in place of the N-th change of a file system that is made in here; never, for 0.
 
-    def __init__(self) -> None:
-        self.left = 0
-        sys.addaudithook(self)
+    An audit hook would see the same calls, but stays for the life of the process, and Python 3.11 refuses to trace
+    a thread that starts while such a hook runs.
+    """
+    left = death
 
-    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self.left or event not in EVENTS:
-            return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
-            return
-        self.left -= 1
-        if not self.left:
-            raise Death
+    def dying(call: Callable[..., object], name: str) -> Callable[..., object]:
+        def change(*arguments: object, **options: object) -> object:
+            nonlocal left
+            flags = arguments[1] if name == "open" else os.O_CREAT
+            assert isinstance(flags, int)
+            if flags & os.O_CREAT:
+                left -= 1
+                if not left:
+                    raise Death
+            return call(*arguments, **options)
 
+        return change
 
-FUSE = Fuse()
+    with pytest.MonkeyPatch.context() as patch:
+        if death:
+            for name in CHANGES:
+                patch.setattr(os, name, dying(getattr(os, name), name))
+        yield
 
 
 class Step(NamedTuple):
@@ -149,23 +157,22 @@ def run(folder: Path, step: Step, death: int) -> bool:
     destination = Destination(str(folder), lambda _: None)
     try:
         deliveries = stage(destination, step.kits)
-        FUSE.left = death
         try:
-            publish(deliveries, step.collisions)
+            with doomed(death):
+                publish(deliveries, step.collisions)
+            succeeded = True
         except DestinationError:
-            FUSE.left = 0
-            deliveries[0].staging.remove()
-            return False
-        FUSE.left = 0
+            succeeded = False
         deliveries[0].staging.remove()
     except Death:
+        succeeded = True  # nobody hears of it
         for handle in set(os.listdir("/proc/self/fd")) - handles:
             with contextlib.suppress(OSError):
                 if int(handle) != destination.handle:
                     os.close(int(handle))
     finally:
         destination.close()
-    return True
+    return succeeded
 
 
 def found(folder: Path) -> dict[str, bytes]:
@@ -207,7 +214,6 @@ def check(steps: list[Step]) -> None:
                     assert destination.record.owned() == model.ours
                     assert destination.intact(destination.record.entries())
     finally:
-        FUSE.left = 0
         shutil.rmtree(folder)
 
 
