@@ -1,5 +1,6 @@
 """Stories attach to a cluster that is up; what they need and is not there is reported as not run, with the reason.
 
+`reference` marks say what a story stands on: the record that the report has of it names it.
 `needs` marks name it: `kserve`, `kit`, one of KServe's runtimes, or an image of versions.toml. A story that is not
 run never counts as passed: it is skipped with its reason, listed again at the end, and a run of nothing else fails.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -16,21 +18,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from e2e.harness import evidence, timeline, up
+from e2e.harness import evidence, recorder, report, timeline, up
 from e2e.harness import state as states
 from e2e.harness.images import ABSENT
 from e2e.harness.objects import Cluster
+from e2e.harness.recorder import NOT_RUN, TOO_OLD
 from e2e.harness.story import Story
 from e2e.harness.versions import IMAGES, ROOT
 from e2e.harness.waiting import NotYetError, wait_until
+from kit_conformance import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from e2e.harness.state import State
 
-NOT_RUN = "not run: "
+BASELINE = Path(__file__).with_name("upstream-baseline.yaml")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,17 +48,21 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "needs(name, ...): kserve, kserve>=V, kit, ours (kind's cluster), a runtime or an image"
     )
 
+    config.addinivalue_line("markers", "reference(url): the page that says that it has to be so")
+
 
 def _absent(state: State, need: str) -> str:
     """Return why a need is not met, or ""."""
-    if need == "kserve":
-        return "" if state.kserve else f"KServe is absent: {state.kserve_absent}"
     if need.startswith("kserve>="):
         return _too_old(state.kserve, need.removeprefix("kserve>="))
-    if need == "ours":
-        return "" if state.private else "it acts on the machine of a cluster, or on all of it: kind's alone"
-    if need == "kit":
-        return "" if state.kit else "no Kit: give --kit VERSION or PATH, or set KIT"
+    known = {
+        "kserve": (state.kserve, f"KServe is absent: {state.kserve_absent}"),
+        "ours": (state.private, "it acts on the machine of a cluster, or on all of it: kind's alone"),
+        "kit": (state.kit, "no Kit: give --kit VERSION or PATH, or set KIT"),
+        report.UPSTREAM: (state.upstream, "no image to put in the place of ours: --upstream-image IMAGE"),
+    }
+    if need in known:
+        return "" if known[need][0] else known[need][1]
     image = state.runtimes.get(need) or IMAGES.get(need)
     if image is None:
         return f"this KServe has no runtime {need}"
@@ -63,7 +72,7 @@ def _absent(state: State, need: str) -> str:
 
 def _too_old(version: str, least: str) -> str:
     numbers = [tuple(map(int, v.lstrip("v").split(".")[:2])) for v in (version or "v0.0", least)]
-    return "" if numbers[0] >= numbers[1] else f"KServe is {version or 'absent'}, and it came with {least}"
+    return "" if numbers[0] >= numbers[1] else f"KServe is {version or 'absent'}, {TOO_OLD} {least}"
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +99,12 @@ def _has_what_it_needs(request: pytest.FixtureRequest, state: State) -> None:
     needs = [str(need) for mark in request.node.iter_markers("needs") for need in mark.args]
     if engine == "kit":
         needs.append("kit")
+    if recorder.candidate_of(request.node) == report.UPSTREAM:
+        needs += ["ours", report.UPSTREAM]
     if request.node.get_closest_marker("alone"):
         needs.append("ours")
     if "kserve" in needs and not state.kserve:  # and its images are of no interest then
-        needs = [need for need in needs if need in ("kserve", "kit")]
+        needs = [need for need in needs if need in ("kserve", "kit", report.UPSTREAM)]
     reasons = sorted({reason for need in needs if (reason := _absent(state, need))})
     if reasons:
         pytest.skip(NOT_RUN + "; ".join(reasons))
@@ -106,6 +117,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.timeout(900))
+        if not item.get_closest_marker("reference"):
+            raise pytest.UsageError(f"{item.nodeid} has no mark `reference`: say what it stands on")
+    known = _baseline(items)
+    for item in items:
+        entry = known.get(recorder.of(item))
+        if entry and recorder.candidate_of(item) == report.UPSTREAM:
+            reason = f"{entry.reason} ({entry.url})"
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason, raises=recorder.FINDINGS))
+
+
+def _baseline(items: list[pytest.Item]) -> dict[str, baseline.Entry]:
+    """Return what is known not to hold with the image in our place; every entry has to be about a story."""
+    modules = {item.path.stem: inspect.getmodule(getattr(item, "function", None)) for item in items}
+    names = vars(modules["test_contract"]) if "test_contract" in modules else {}
+    stories = [recorder.identify("test_contract", name) for name in names if name.startswith("test_")]
+    try:
+        return baseline.load(BASELINE, stories) if stories else {}
+    except baseline.BaselineError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture
@@ -158,12 +188,15 @@ def results() -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let fixtures know that their test has failed."""
-    report = yield
-    if report.when == "call" and report.failed:
-        item.stash[FAILED] = f"{item.nodeid}\n\n{report.longreprtext}"
-    return report
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know that their test has failed, and the report what became of it."""
+    told = yield
+    if told.when == "call" and told.failed:
+        item.stash[FAILED] = f"{item.nodeid}\n\n{told.longreprtext}"
+    recorder.keep(item, call, told)
+    return told
 
 
 @pytest.fixture(scope="session")
@@ -189,29 +222,30 @@ def _spans(terminal: Any, made: State) -> list[timeline.Span]:  # noqa: ANN401
     for outcome, result in (
         ("passed", "passed"),
         ("skipped", "not run"),
+        ("xfailed", "known"),
         ("failed", "failed"),
         ("error", "failed"),
     ):
-        for report in terminal.getreports(outcome):
-            at = [(name, when - made.began) for name, when in marks.get(report.nodeid, [])]
-            start, stop = (round(moment - made.began, 2) for moment in (report.start, report.stop))
-            name = report.nodeid.removeprefix("e2e/").replace(".py::test_", " ")
-            spans[report.nodeid] = timeline.Span(name, result, start, stop, at)
+        for told in terminal.getreports(outcome):
+            at = [(name, when - made.began) for name, when in marks.get(told.nodeid, [])]
+            start, stop = (round(moment - made.began, 2) for moment in (told.start, told.stop))
+            name = told.nodeid.removeprefix("e2e/").replace(".py::test_", " ")
+            spans[told.nodeid] = timeline.Span(name, result, start, stop, at)
     return list(spans.values())
 
 
 def _not_run(terminal: Any) -> list[str]:  # noqa: ANN401 - pytest's terminal reporter has no public type
     lines = []
-    for report in terminal.getreports("skipped"):
-        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    for told in terminal.getreports("skipped"):
+        reason = str(told.longrepr[2] if isinstance(told.longrepr, tuple) else told.longrepr)
         if NOT_RUN in reason:
-            lines.append(f"{report.nodeid}: {reason.partition(NOT_RUN)[2]}")
+            lines.append(f"{told.nodeid}: {reason.partition(NOT_RUN)[2]}")
     return sorted(lines)
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:  # noqa: ANN401
     """List what was not run, what everything was run on, and last where each failure is explained."""
-    del exitstatus, config
+    del exitstatus
     lines = _not_run(terminalreporter)
     if lines:
         terminalreporter.section(f"not run: {len(lines)}")
@@ -223,6 +257,9 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         terminalreporter.line(up.describe(found))
         page = timeline.write(results(), found, _spans(terminalreporter, found))
         terminalreporter.line(f"timeline     {page}")
+        known = sorted(yaml.safe_load(BASELINE.read_text(encoding="utf-8")) or {})
+        for page in report.write(results(), found, terminalreporter, config.invocation_params.args, known):
+            terminalreporter.line(f"report       {page}")
     folders = [value for _, value in _properties(terminalreporter, EVIDENCE)]
     if folders:
         terminalreporter.section("failures are explained in")

@@ -10,6 +10,7 @@ import pytest
 
 from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 CONFIG = "inferenceservice-config"
 
-pytestmark = [pytest.mark.alone, pytest.mark.needs("kserve", "python")]
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.needs("kserve", "python"),
+    pytest.mark.reference(refs.KSERVE_CSC),
+]
 
 
 def bare(story: Story, name: str, **environ: str) -> Object:
@@ -50,6 +55,7 @@ def test_two_that_claim_the_same(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve>=0.20")  # 0.16 stops as well, but tells nobody why (seen)
+@pytest.mark.reference(refs.KSERVE_INJECTOR)
 def test_a_pattern_that_is_none_stops_everyone(story: Story) -> None:
     """KServe asks its ClusterStorageContainers in no order; where this is the only one, it always meets the bad one."""
     story.begin()
@@ -93,6 +99,7 @@ def set_config(story: Story, value: str) -> None:
 
 
 @pytest.mark.usefixtures("_ca_bundle")
+@pytest.mark.reference(refs.KSERVE_CA)
 def test_a_private_authority_through_kserves_bundle(story: Story, engine: str) -> None:
     private = story.state.private
     assert private is not None

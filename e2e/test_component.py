@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PINNED = "v0.98.0"  # no release
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.reference("docs/operate.md")]
 
 
 def rendered(given: dict[str, str]) -> list[Object]:

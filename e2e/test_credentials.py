@@ -12,6 +12,7 @@ from e2e.harness.files import files_pod
 from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.versions import ROOT
 from e2e.harness.waiting import GaveUpError
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 WRONG = "not-the-password-of-e2e"
 
-pytestmark = pytest.mark.needs("ours", "python")
+pytestmark = [pytest.mark.needs("ours", "python"), pytest.mark.reference(refs.HOUSE_CREDENTIALS)]
 
 
 def begin(story: Story, engine: str = "native", **environ: str) -> tuple[Object, str]:
@@ -39,6 +40,7 @@ def tells_no_secret(story: Story) -> None:
 
 
 @pytest.mark.plain
+@pytest.mark.reference(refs.KIT_KSERVE)
 def test_kit_secret(story: Story, engine: str) -> None:
     container, uri = begin(story, engine)
     story.secret("kit-secret", KIT_USER=USER, KIT_PASSWORD=PASSWORD + "\n")
@@ -69,6 +71,7 @@ def test_kit_secret_that_does_not_do(story: Story, values: dict[str, str], code:
 
 
 @pytest.mark.plain
+@pytest.mark.reference(refs.K8S_SECRET)
 def test_a_secret_that_is_not_optional_and_absent(story: Story) -> None:
     """The pod waits for it for ever, and Kubernetes says for what."""
     container, uri = begin(story)
@@ -94,6 +97,7 @@ def test_docker_config_from_a_secret(story: Story, engine: str) -> None:
 
 
 @pytest.mark.plain
+@pytest.mark.reference(refs.HOUSE_CODES)
 def test_an_authority_that_nobody_named(story: Story) -> None:
     container, uri = begin(story)
     story.cluster.delete(

@@ -9,12 +9,15 @@ import pytest
 from e2e import faulty
 from e2e.harness.files import files_pod
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 from kit_conformance.testbed.registry import Basic
 
 if TYPE_CHECKING:
     from e2e.harness.story import Story
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
+
+pytestmark = pytest.mark.reference(refs.HOUSE_CODES)
 
 
 @pytest.mark.plain
@@ -59,6 +62,7 @@ def test_a_volume_that_is_too_small(story: Story, engine: str) -> None:
 
 @pytest.mark.plain
 @pytest.mark.needs("python", "ours")
+@pytest.mark.reference(refs.K8S_EMPTYDIR)
 def test_a_volume_over_its_limit_is_evicted(story: Story) -> None:
     story.begin()
     with faulty.registry() as registry:
@@ -70,6 +74,7 @@ def test_a_volume_over_its_limit_is_evicted(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve", "python")
+@pytest.mark.reference(refs.KSERVE_INJECTOR)
 def test_no_storage_container_is_kserves_own_event(story: Story) -> None:
     story.begin()
     story.serve_files(f"kit://{story.state.registry.cluster}/{story.name}/iris:v1")
@@ -79,6 +84,7 @@ def test_no_storage_container_is_kserves_own_event(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve", "python")
+@pytest.mark.reference(refs.KSERVE_DUPLICATE)
 def test_a_storage_container_of_another_name_is_injected_twice(story: Story) -> None:
     """KServe looks for the name storage-initializer; what it does not find it injects again, and no pod is made."""
     story.begin()

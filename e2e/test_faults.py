@@ -10,6 +10,7 @@ from e2e import faulty
 from e2e.harness.files import files_pod
 from e2e.harness.shell import run
 from e2e.harness.waiting import NotYetError, wait_until
+from kit_conformance import refs
 from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.kits import Kit
     from kit_conformance.testbed.registry import Registry
 
-pytestmark = [pytest.mark.needs("python", "ours")]
+pytestmark = [pytest.mark.needs("python", "ours"), pytest.mark.reference(refs.K8S_INIT)]
 
 
 def whole(files: Files, kit: Kit) -> None:
@@ -91,6 +92,7 @@ def test_a_pod_deleted_in_the_middle_of_a_pull(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve")
+@pytest.mark.reference(refs.KSERVE_STATUS)
 def test_a_registry_that_is_down_and_comes_back(story: Story) -> None:
     story.begin()
     kit = faulty.kit(10_000)

@@ -11,6 +11,7 @@ import pytest
 
 from e2e.harness.registry import NETWORK
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ STRICT = (
     "--memory=100m",
 )
 
-pytestmark = [pytest.mark.plain, pytest.mark.needs("ours")]
+pytestmark = [pytest.mark.plain, pytest.mark.needs("ours"), pytest.mark.reference(refs.OPENSHIFT_UIDS)]
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.harness.files import files_pod
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ LABELS = ROOT / "fixtures/modelkits/text-labels"
 KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
 ONE, TWO = b"first\n", b"second\n"
 
-pytestmark = [pytest.mark.plain, pytest.mark.needs("python")]
+pytestmark = [pytest.mark.plain, pytest.mark.needs("python"), pytest.mark.reference(refs.KIT_UNPACK)]
 
 
 def listed(kit: Path) -> Files:
@@ -59,6 +60,7 @@ def test_a_filter(story: Story, engine: str) -> None:
     assert sorted(files) == ["data/training.csv", "model/weights.json"]
 
 
+@pytest.mark.reference(refs.KSERVE_STORAGE)
 def test_patterns_as_in_kserves_own_initializer(story: Story) -> None:
     uri = story.push(LABELS)
     wanted = {"STORAGE_ALLOW_PATTERNS": '["*.csv", "src/*"]', "STORAGE_IGNORE_PATTERNS": "src/train.py"}
@@ -75,6 +77,7 @@ def test_a_digest_stays_when_its_tag_moves(story: Story, engine: str, tmp_path: 
     assert story.initialized()["kits"][0]["digest"] == pinned.partition("@")[2]
 
 
+@pytest.mark.reference(refs.HOUSE_CODES)
 def test_a_tag_with_a_digest_that_it_has_no_more(story: Story, tmp_path: Path) -> None:
     uri = story.push(small(tmp_path, ONE))
     both = f"{uri}@{story.manifest_digest()}"

@@ -12,6 +12,7 @@ from e2e.harness.registry import corrupt
 from e2e.harness.shell import run
 from e2e.harness.story import example
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 
-pytestmark = pytest.mark.needs("kserve")
+pytestmark = [pytest.mark.needs("kserve"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
 @pytest.mark.needs("kserve-sklearnserver")
@@ -52,6 +53,7 @@ def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, An
 
 
 @pytest.mark.needs("kserve-sklearnserver", "ours", "kserve>=0.20")  # 0.16 does not report it
+@pytest.mark.reference(refs.KSERVE_STATUS)
 def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
     story.begin()
     story.apply(story.storage_container())
@@ -74,6 +76,7 @@ def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "what", ["-kdeploy/initializer", "-fdeploy/examples", "-fdeploy/credentials", "-fdeploy/openshift"]
 )
+@pytest.mark.reference(refs.KSERVE_CRD)
 def test_the_cluster_accepts_what_is_deployed_as_it_is(state: State, what: str) -> None:
     """Fields that KServe's definitions do not know are refused here, as `kubectl apply` refuses them."""
     dry = ("apply", "--dry-run=server", "--validate=strict", "--namespace=default", what)

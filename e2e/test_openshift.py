@@ -9,6 +9,7 @@ import pytest
 
 from e2e.harness.story import INITIALIZER, example
 from e2e.harness.versions import ROOT
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 MESH = "sidecar.istio.io/inject"
 
-pytestmark = pytest.mark.needs("kserve", "kserve-sklearnserver")
+pytestmark = [
+    pytest.mark.needs("kserve", "kserve-sklearnserver"),
+    pytest.mark.reference(refs.OPENSHIFT_UIDS),
+]
 
 
 def service() -> Object:
@@ -58,6 +62,7 @@ def test_a_random_user_of_group_0(story: Story, engine: str, expected: dict[str,
     assert story.service(name)["status"]["servingRuntimeName"] == "sklearn-kit"
 
 
+@pytest.mark.reference(refs.KSERVE_INJECTOR)
 def test_the_user_of_istios_sidecar(story: Story) -> None:
     story.begin()
     story.apply(story.storage_container())

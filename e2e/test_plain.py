@@ -15,6 +15,7 @@ from e2e.harness.registry import corrupt
 from e2e.harness.story import INITIALIZER
 from e2e.harness.versions import IMAGES, ROOT
 from e2e.harness.waiting import NotYetError, wait_until
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.reference(refs.K8S_RESTRICTED)]
 
 
 @pytest.mark.needs("mlserver")
@@ -41,6 +42,7 @@ def test_a_restricted_pod_serves_the_kit(story: Story, engine: str, expected: di
 
 
 @pytest.mark.needs("mlserver")
+@pytest.mark.reference(refs.K8S_INIT)
 def test_a_restarted_initializer_finds_its_work_done(story: Story, engine: str) -> None:
     """An init container runs again in the same volume after a node's reboot; so does one listed twice."""
     story.begin(pod_security="restricted")
@@ -54,6 +56,7 @@ def test_a_restarted_initializer_finds_its_work_done(story: Story, engine: str) 
 
 
 @pytest.mark.needs("mlserver", "ours")
+@pytest.mark.reference(refs.KIT_VERIFIES)
 def test_a_tampered_layer_ends_with_its_cause(story: Story, tmp_path: Path) -> None:
     story.begin(pod_security="restricted")
     (tmp_path / "model.joblib").write_bytes(story.name.encode() * 500)  # nobody else's blob

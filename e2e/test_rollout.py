@@ -10,6 +10,7 @@ import pytest
 
 from e2e.harness.versions import IMAGES
 from e2e.harness.waiting import NotYetError, wait_until
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ while True:
     time.sleep(0.05)
 """
 
-pytestmark = pytest.mark.needs("kserve", "python")
+pytestmark = [pytest.mark.needs("kserve", "python"), pytest.mark.reference(refs.K8S_LIFECYCLE)]
 
 
 def client(url: str, *words: str) -> Object:

@@ -12,6 +12,7 @@ from e2e.harness.files import files_pod
 from e2e.harness.shell import run
 from e2e.harness.versions import ROOT
 from e2e.harness.waiting import NeverError, NotYetError, wait_until
+from kit_conformance import refs
 
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 IRIS = ROOT / "fixtures/modelkits/sklearn-iris"
 LABELS = ROOT / "fixtures/modelkits/text-labels"
 
-pytestmark = pytest.mark.needs("python")
+pytestmark = [pytest.mark.needs("python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
 @pytest.mark.needs("kserve>=0.20", "kserve")  # 0.16 mounts a volume that it does not make (seen)
+@pytest.mark.reference(refs.KSERVE_URIS)
 def test_two_kits_side_by_side(story: Story, engine: str) -> None:
     story.begin()
     story.apply(story.storage_container(engine))
@@ -39,6 +41,7 @@ def test_two_kits_side_by_side(story: Story, engine: str) -> None:
 
 
 @pytest.mark.needs("kserve>=0.20", "kserve")  # 0.16 mounts a volume that it does not make (seen)
+@pytest.mark.reference(refs.KSERVE_URIS)
 def test_a_kit_beside_a_stranger(story: Story) -> None:
     """KServe gives all URIs to the container of the first one, which is asked for more than it can."""
     story.begin()
@@ -53,6 +56,7 @@ def test_a_kit_beside_a_stranger(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve")
+@pytest.mark.reference(refs.KSERVE_CRD)
 def test_a_storage_container_by_pattern(story: Story) -> None:
     story.begin()
     container = story.storage_container()
@@ -65,6 +69,7 @@ def test_a_storage_container_by_pattern(story: Story) -> None:
 
 
 @pytest.mark.needs("kserve>=0.20", "kserve")
+@pytest.mark.reference(refs.KSERVE_INJECTOR)
 def test_a_storage_container_by_name(story: Story) -> None:
     """Two claim the kit; the InferenceService says which one brings it, and which one KServe does not have."""
     story.begin()
@@ -84,6 +89,7 @@ def test_a_storage_container_by_name(story: Story) -> None:
 
 @pytest.mark.plain
 @pytest.mark.needs("ours")
+@pytest.mark.reference(refs.KSERVE_LOCALMODEL)
 def test_the_job_of_a_local_model_cache(story: Story) -> None:
     """A Job as KServe's node agent makes it of a ClusterStorageContainer: nothing merged, a volume of the node.
 

@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runtime-image", action="append", default=[], metavar="RUNTIME=IMAGE", help=stand_in
     )
+    place = "put that image in the place of ours in the stories of test_contract, held against its baseline"
+    parser.add_argument("--upstream-image", default="", metavar="IMAGE", help=place)
     context = "with `run`: a cluster that exists, touching only what the run makes; needs --initializer-image"
     parser.add_argument("--kube-context", default="", metavar="NAME", help=context)
     beside = "with --kube-context: go on where another ClusterStorageContainer claims kit://"
@@ -106,6 +108,7 @@ def _wanted(options: argparse.Namespace, rest: list[str]) -> up.Wanted:
         kserve=options.kserve_version,
         manifests=os.environ.get("KSERVE_MANIFESTS", ""),
         plain=options.no_kserve or only_plain,
+        upstream=options.upstream_image,
         stand_ins=tuple(
             (name, image) for name, _, image in (i.partition("=") for i in options.runtime_image)
         ),

@@ -71,6 +71,9 @@ def attach(context: str, wanted: Wanted, *, beside_others: bool) -> Iterator[sta
                     [wanted.initializer, *IMAGES.values(), *runtimes.values()], "the cluster pulls it"
                 ),
                 runtimes=runtimes,
+                upstream="",
+                about={wanted.initializer: images.about(wanted.initializer)},
+                kubernetes=cluster.version(),
                 kserve=version,
                 kserve_absent="" if version else "the cluster has no kserve-controller-manager",
                 kit=kit.version if kit else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from kit_conformance.testbed import kitcli
 
 DEVELOPMENT = "kit-initializer:dev"
 ABSENT = "absent: "
+_LABELS = "org.opencontainers.image."
 
 
 class Kit(NamedTuple):
@@ -33,6 +35,24 @@ def have(image: str) -> bool:
     except StepError:
         return False
     return True
+
+
+def about(image: str) -> dict[str, str]:
+    """Return `name`, `version` and `digest` of an image in the local store, as far as it tells them."""
+    try:
+        (found,) = json.loads(run(["docker", "image", "inspect", image], timeout=30))
+    except StepError:
+        return {}
+    labels = {
+        key.removeprefix(_LABELS): str(value)
+        for key, value in ((found.get("Config") or {}).get("Labels") or {}).items()
+    }
+    digests = [str(digest).partition("@")[2] for digest in found.get("RepoDigests") or ()]
+    return {
+        "name": labels.get("title", ""),
+        "version": labels.get("version", ""),
+        "digest": next(iter(digests), str(found["Id"])),
+    }
 
 
 def obtain(image: str) -> str:

@@ -29,6 +29,10 @@ class Cluster:
         self._dynamic: Any = None
         self._discovery = str(kubeconfig.with_name("discovery.json"))
 
+    def version(self) -> str:
+        """Return the version of Kubernetes."""
+        return str(client.VersionApi(self._client).get_code(_request_timeout=TIMEOUT).git_version)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

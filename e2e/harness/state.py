@@ -19,7 +19,8 @@ class State(NamedTuple):
     are KServe's, each with its image. `private` is None on a cluster that is not ours, and `run` is
     the label of what is made there. `kserve` and `kit` are
     versions; `kit_binary` is the Kit that packs; any of the three is "" when there is none. `timeline` has
-    each step with its start and end in seconds since `began`, which is seconds since 1970.
+    each step with its start and end in seconds since `began`, which is seconds since 1970. `upstream` is the image that
+    is tried in the place of ours ("" for none), and `about` has the name, version and digest of either image.
     """
 
     name: str
@@ -29,6 +30,9 @@ class State(NamedTuple):
     initializer: str
     images: dict[str, str]
     runtimes: dict[str, str]
+    upstream: str
+    about: dict[str, dict[str, str]]
+    kubernetes: str
     kserve: str
     kserve_absent: str
     kit: str

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from e2e.harness.state import State
 
 ROW, LEFT, WIDTH = 17, 430, 1250  # pixels: height of a row, of the names' column, of the whole
-_COLOURS = {"bring-up": "#7b8794", "passed": "#3f9142", "failed": "#c22525", "not run": "#d9b44a"}
+_COLOURS = {
+    "bring-up": "#7b8794",
+    "passed": "#3f9142",
+    "failed": "#c22525",
+    "known": "#c98a8a",
+    "not run": "#d9b44a",
+}
 _MARKS = {"Ready": "#0b4a6f", "first answer": "#7a2fb5"}
 _STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2em; color: #1f2933; max-width: 1300px }
@@ -37,7 +43,10 @@ def write(folder: Path, made: State, stories: list[Span]) -> Path:
     """Write timeline.json and timeline.html, and return the page's path."""
     steps = [Span(name, "bring-up", start, end, []) for name, start, end in made.timeline]
     stories = sorted(stories, key=lambda span: span.start)
-    counts = {result: sum(s.result == result for s in stories) for result in ("passed", "failed", "not run")}
+    counts = {
+        result: sum(s.result == result for s in stories)
+        for result in ("passed", "failed", "known", "not run")
+    }
     about = {
         "cluster": made.name,
         "kserve": made.kserve or f"absent: {made.kserve_absent}",

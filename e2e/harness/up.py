@@ -30,6 +30,7 @@ class Wanted(NamedTuple):
     kserve: str = str(KSERVE["version"])
     manifests: str = ""
     plain: bool = False
+    upstream: str = ""
     stand_ins: tuple[tuple[str, str], ...] = ()  # (runtime, image) in place of the release's
 
 
@@ -87,15 +88,11 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
     creating = pool.submit(create)
     kit = images.find_kit(wanted.kit)
     initializer = wanted.initializer or f"kit-initializer:{wanted.name}"
-    had = {initializer: "given" if wanted.initializer else "built"}
+    had = _given(wanted)
     if not wanted.initializer:
+        had[initializer] = "built"
         with steps.step("initializer's image"):
             images.build_initializer(kit, initializer)
-    elif images.obtain(initializer).startswith(images.ABSENT):
-        raise StepError(
-            f"--initializer-image {initializer} is neither in the local store nor can it be pulled"
-        )
-
     release = _Release(wanted)
     servers = list(dict.fromkeys([IMAGES["mlserver"], *release.runtimes.values()]))
     for image in [IMAGES["python"], *release.controller, *servers]:
@@ -114,7 +111,7 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
             release.install(str(kind.kubectl_path), folder / "kubeconfig")
     loading.result()
     with steps.step("node ready"):
-        _wait_for_node(folder / "kubeconfig")
+        kubernetes = _wait_for_node(folder / "kubeconfig")
     return state.State(
         name=wanted.name,
         registry=made[0],
@@ -123,6 +120,9 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         initializer=initializer,
         images=had,
         runtimes=release.runtimes,
+        upstream=wanted.upstream,
+        about={image: images.about(image) for image in (initializer, wanted.upstream) if image},
+        kubernetes=kubernetes,
         kserve="" if release.absent else wanted.kserve,
         kserve_absent=release.absent,
         kit=kit.version if kit else "",
@@ -130,6 +130,15 @@ def _bring_up(wanted: Wanted, steps: _Steps, folder: Path, pool: concurrent.futu
         began=steps.began_at,
         timeline=steps.timeline,
     )
+
+
+def _given(wanted: Wanted) -> dict[str, str]:
+    """Return the images that were given, which all have to be there; StepError."""
+    named = {wanted.initializer: "--initializer-image", wanted.upstream: "--upstream-image"}
+    for image, option in named.items():
+        if image and images.obtain(image).startswith(images.ABSENT):
+            raise StepError(f"{option} {image} is neither in the local store nor can it be pulled")
+    return {image: "given" for image in named if image}
 
 
 def _load_servers(steps: _Steps, name: str, servers: list[str]) -> None:
@@ -179,7 +188,8 @@ class _Release:
         kserve.apply(documents, [kubectl, f"--kubeconfig={kubeconfig}"], "kserve")
 
 
-def _wait_for_node(kubeconfig: Path) -> None:
+def _wait_for_node(kubeconfig: Path) -> str:
+    """Return the version of Kubernetes, when its own pods run."""
     objects = Cluster(kubeconfig)
 
     def look() -> None:
@@ -194,6 +204,7 @@ def _wait_for_node(kubeconfig: Path) -> None:
 
     try:
         wait_until("the cluster's own pods", look, timeout=120)
+        return objects.version()
     finally:
         objects.close()
 
@@ -215,6 +226,7 @@ def describe(made: state.State) -> str:
     lines = [
         f"cluster      {made.name} (KUBECONFIG={made.kubeconfig})",
         f"registry     {made.registry.host} here, {made.registry.cluster} in the cluster",
+        f"Kubernetes   {made.kubernetes}",
         f"KServe       {made.kserve or 'absent: ' + made.kserve_absent}",
         f"Kit          {kit}",
     ]

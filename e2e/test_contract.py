@@ -1,0 +1,213 @@
+"""What KServe asks of any initializer in this place: told with our image, and with another one in its place.
+
+The other one is `--upstream-image`, the image that KitOps publishes for KServe; what is known not to hold with it is in
+`upstream-baseline.yaml`, strictly: what holds after all has to go from there. Each gets the ClusterStorageContainer of
+its own documentation.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e import faulty
+from e2e.harness.files import files_pod
+from e2e.harness.recorder import CANDIDATE
+from e2e.harness.registry import corrupt
+from e2e.harness.report import UPSTREAM
+from e2e.harness.story import INITIALIZER, example
+from e2e.harness.versions import ROOT
+from e2e.test_faults import container_id, kill, slow, whole
+from kit_conformance import refs
+from kit_conformance.testbed.registry import Basic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from e2e.harness.objects import Object
+    from e2e.harness.story import Story
+
+    Container = Callable[..., Object]
+
+IRIS = ROOT / "fixtures/modelkits/sklearn-iris"
+LABELS = ROOT / "fixtures/modelkits/text-labels"
+KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
+USER, PASSWORD = "ann", "a-password-of-one-story"
+
+pytestmark = [pytest.mark.needs("kserve", "python", "ours"), pytest.mark.reference(refs.KSERVE_CSC)]
+
+
+@pytest.fixture(params=["ours", UPSTREAM])
+def candidate(request: pytest.FixtureRequest) -> str:
+    """Tell whose image initializes."""
+    return str(request.param)
+
+
+assert candidate.__name__ == CANDIDATE
+
+
+@pytest.fixture
+def container(story: Story, candidate: str) -> Container:
+    """Return what makes a ClusterStorageContainer of the image that is tried; see `Story.storage_container`."""
+
+    def make(host: str = "") -> Object:
+        document = story.storage_container(host=host)
+        if candidate == UPSTREAM:
+            ours = document["spec"]["container"]
+            wanted = ("KIT_UNPACK_FLAGS", "KIT_USER", "KIT_PASSWORD")
+            document["spec"]["container"] = {
+                "name": INITIALIZER,
+                "image": story.state.upstream,
+                "imagePullPolicy": "IfNotPresent",
+                "env": [variable for variable in ours["env"] if variable["name"] in wanted],
+                "resources": {
+                    "requests": {"cpu": "50m", "memory": "100Mi"},
+                    "limits": {"memory": "1Gi"},
+                },
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+            }
+        return document
+
+    return make
+
+
+@pytest.mark.needs("kserve-sklearnserver")
+def test_a_kit_is_served(story: Story, container: Container, expected: dict[str, Any]) -> None:
+    """A plain kit of a model becomes Ready, and the predictions are the model's."""
+    story.begin()
+    story.apply(container())
+    name = story.serve(example("deploy/examples/inferenceservice-v1.yaml"), story.push(IRIS))
+    story.wait_ready(name)
+    answer = story.ask(
+        f"services/{name}-predictor:80", f"/v1/models/{name}:predict", expected["v1"]["request"]
+    )
+    assert answer == expected["v1"]["response"]
+
+
+@pytest.mark.reference(refs.K8S_INIT)
+def test_a_second_run_in_the_same_volume(story: Story, container: Container) -> None:
+    """An initializer that runs again in a volume where it has done its work ends well.
+
+    Kubernetes runs init containers again when a pod's sandbox is made anew, for instance after a node's reboot.
+    """
+    story.begin()
+    pod = files_pod("kit", container(), story.push(IRIS))
+    pod["spec"]["initContainers"].append({**pod["spec"]["initContainers"][0], "name": "again"})
+    story.apply(pod)
+    story.wait_pod("kit")
+    assert "model.joblib" in story.files("pods/kit:8080")
+
+
+@pytest.mark.reference(refs.K8S_INIT)
+def test_a_killed_initializer_is_healed(story: Story, container: Container) -> None:
+    """A container that is killed in the middle of a pull is started again, and then the whole kit is served.
+
+    The kernel does it when memory runs out, a node's drain when time is up; the volume keeps what was written.
+    """
+    story.begin()
+    kit = faulty.kit()
+    with faulty.registry() as registry:
+        uri = faulty.add(registry, story, kit)
+        slow(registry)
+        story.apply(container(registry.host))
+        name = story.serve_files(uri)
+        killed = container_id(story)
+        registry.ledger.wait_for(1, kind="blob")
+        kill(story.state.name, killed)
+        registry.heal()
+        story.wait_pod(
+            str(story.cluster.pods(story.name)[0]["metadata"]["name"])
+        )  # gives up at CrashLoopBackOff
+        story.wait_healed(name)
+        whole(story.files(f"services/{name}-predictor:80"), kit)
+
+
+@pytest.mark.reference(refs.KIT_VERIFIES)
+def test_a_tampered_layer_is_not_served(story: Story, container: Container, tmp_path: Path) -> None:
+    """A layer with one flipped bit ends the initializer with a failure.
+
+    Whoever can write to the registry's storage would otherwise choose the model.
+    """
+    story.begin()
+    (tmp_path / "model.bin").write_bytes(story.name.encode() * 500)  # nobody else's blob
+    (tmp_path / "Kitfile").write_text(KITFILE)
+    uri = story.push(tmp_path)
+    (layer,) = story.layers()
+    corrupt(story.state.registry, layer)
+    story.apply(container())
+    story.serve_files(uri)
+    ended = story.wait_ended()
+    assert ended["exitCode"] != 0, "the tampered model was taken for the kit's"
+
+
+@pytest.mark.reference(refs.KIT_KSERVE)
+def test_a_login_over_plain_http(story: Story, container: Container) -> None:
+    """A registry that asks for a user, without TLS as within a cluster, is logged in to with `kit-secret`."""
+    story.begin()
+    story.secret("kit-secret", KIT_USER=USER, KIT_PASSWORD=PASSWORD)
+    kit = faulty.kit(1000)
+    with faulty.registry(Basic({USER: PASSWORD})) as registry:
+        uri = faulty.add(registry, story, kit)
+        story.apply(container(registry.host))
+        name = story.serve_files(uri)
+        story.wait_ready(name)
+        whole(story.files(f"services/{name}-predictor:80"), kit)
+
+
+@pytest.mark.reference(refs.OPENSHIFT_UIDS)
+def test_any_user(story: Story, container: Container) -> None:
+    """A user that the image does not know, in group 0, brings the kit: OpenShift gives every namespace its own."""
+    story.begin()
+    story.apply(container())
+    user = random.randrange(1_000_000_000, 2_000_000_000)  # noqa: S311 - any will do
+    name = story.serve_files(story.push(IRIS), securityContext={"runAsUser": user, "runAsGroup": 0})
+    story.wait_ready(name)
+    assert "model.joblib" in story.files(f"services/{name}-predictor:80")
+
+
+@pytest.mark.reference(refs.K8S_RESTRICTED)
+def test_a_read_only_root(story: Story, container: Container) -> None:
+    """With nothing writable but the model's volume the kit is brought."""
+    story.begin(pod_security="restricted")
+    document = container()
+    document["spec"]["container"]["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    story.apply(files_pod("kit", document, story.push(IRIS)))
+    story.wait_pod("kit")
+    assert "model.joblib" in story.files("pods/kit:8080")
+
+
+@pytest.mark.needs("kserve>=0.20")
+@pytest.mark.reference(refs.KSERVE_URIS)
+def test_two_kits_in_one_service(story: Story, container: Container) -> None:
+    """`storageUris` with two kits brings both, for KServe gives all pairs to one initializer."""
+    story.begin()
+    story.apply(container())
+    uris = [
+        {"uri": story.push(IRIS, "iris"), "mountPath": "/mnt/models/iris"},
+        {"uri": story.push(LABELS, "labels"), "mountPath": "/mnt/models/labels"},
+    ]
+    name = story.serve_files(storageUris=uris)
+    story.wait_ready(name)
+    files = story.files(f"services/{name}-predictor:80")
+    assert {"iris/model.joblib", "labels/model/weights.json"} <= files.keys()
+
+
+@pytest.mark.reference(refs.K8S_TERMINATION)
+def test_a_wrong_tag_is_told(story: Story, container: Container) -> None:
+    """A tag that is not there ends with a failure, and the message names it."""
+    story.begin()
+    story.apply(container())
+    uri = story.push(IRIS).replace(":v1", ":v9")
+    story.serve_files(uri)
+    ended = story.wait_ended()
+    assert ended["exitCode"] != 0
+    assert uri.removeprefix("kit://") in ended["message"]
