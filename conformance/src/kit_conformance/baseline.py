@@ -4,13 +4,15 @@
       reason: kit unpack refuses files that are there already
       url: https://github.com/kitops-ml/kitops/issues/448
 
-An entry for a case that holds after all is a failure (xpass), one that names no case is an error.
+An entry for a case that holds after all is a failure (xpass), one that names no case is an error. The url, where
+the matter is discussed or can be read, may be left out. Baselines that ship with the suite go by their names.
 """
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import yaml
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from kit_conformance.report import CaseRecord
+
+
+_KEPT: Final = frozenset({"fail", "warn", "xfail"})
 
 
 class BaselineError(Exception):
@@ -28,15 +33,33 @@ class Entry(NamedTuple):
     """Why a case is known to fail, and where that is discussed."""
 
     reason: str
-    url: str
+    url: str = ""
+
+
+def builtin() -> dict[str, str]:
+    """Return the baselines that ship with the suite, name to text."""
+    folder = files("kit_conformance") / "baselines"
+    return {
+        each.name.removesuffix(".yaml"): each.read_text("utf-8")
+        for each in sorted(folder.iterdir(), key=lambda one: one.name)
+        if each.name.endswith(".yaml")
+    }
 
 
 def load(path: Path | str, known: Collection[str]) -> dict[str, Entry]:
-    """Read a baseline; every id must be one of `known`. Raises BaselineError."""
+    """Read a baseline, a file or the name of one that ships with the suite. Raises BaselineError.
+
+    Every id must be one of `known`.
+    """
+    shipped = builtin()
+    if str(path) in shipped:
+        return parse(shipped[str(path)], str(path), known)
     try:
         return parse(Path(path).read_text("utf-8"), str(path), known)
-    except OSError as error:
-        raise BaselineError(f"{path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(
+            f"{path} cannot be read ({error}), and is none of {', '.join(shipped)}"
+        ) from error
 
 
 def parse(text: str, source: str, known: Collection[str]) -> dict[str, Entry]:
@@ -53,22 +76,25 @@ def parse(text: str, source: str, known: Collection[str]) -> dict[str, Entry]:
 
 
 def _entry(source: str, identifier: str, value: object) -> Entry:
-    if not isinstance(value, dict) or value.keys() != {"reason", "url"}:
-        raise BaselineError(f"{source}: {identifier} needs a reason and a url, and nothing else")
-    reason, url = str(value["reason"]).strip(), str(value["url"])
-    if not reason or not url.startswith("https://"):
-        raise BaselineError(f"{source}: {identifier} needs a reason and an https url")
-    return Entry(reason, url)
+    if not isinstance(value, dict) or not {"reason"} <= value.keys() <= {"reason", "url"}:
+        raise BaselineError(f"{source}: {identifier} needs a reason, may have a url, and nothing else")
+    entry = Entry(str(value["reason"] or "").strip(), str(value.get("url") or ""))
+    if not entry.reason:
+        raise BaselineError(f"{source}: {identifier} needs a reason")
+    if entry.url and not entry.url.startswith("https://"):
+        raise BaselineError(f"{source}: the url of {identifier} is not one of https")
+    return entry
 
 
 def write(records: Iterable[CaseRecord], old: Mapping[str, Entry]) -> str:
-    """Return a baseline of everything that does not hold in a run; reasons that are known are kept.
+    """Return a baseline of everything that does not hold in a run; entries that are known are kept.
 
-    New entries have what was found as their reason and the case's own reference: a start, to be edited.
+    New ones have what was found as their reason: a start, to be put into words.
     """
     document = {}
     for record in records:
-        if record.result.value in {"fail", "warn", "xfail"}:
-            entry = old.get(record.id) or Entry(record.message.splitlines()[0], record.ref)
-            document[record.id] = entry._asdict()
+        if record.result.value in _KEPT:
+            found = (record.message.splitlines() or [record.title])[0]
+            entry = old.get(record.id) or Entry(found)
+            document[record.id] = {"reason": entry.reason, **({"url": entry.url} if entry.url else {})}
     return yaml.safe_dump(document, sort_keys=True, allow_unicode=True, width=110)

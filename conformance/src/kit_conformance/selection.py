@@ -47,7 +47,16 @@ OPTIONS: Final = (
         "--skip", "--kc-skip", "leave out cases whose id matches; they are reported as skipped", many=True
     ),
     Option("--as-of", "--kc-as-of", "only cases that this version of the suite had"),
-    Option("--baseline", "--kc-baseline", "a file of known failures: id to reason and url"),
+    Option(
+        "--baseline",
+        "--kc-baseline",
+        "known failures, id to reason and url: a file, or the name of one that ships with the suite",
+    ),
+    Option(
+        "--write-baseline",
+        "--kc-write-baseline",
+        "write what does not hold to this file, as a baseline to begin with; reasons of --baseline are kept",
+    ),
     Option("--results", "--kc-results", "the folder for report.json, report.html, junit.xml and summary.md"),
     Option(
         "--kit",

@@ -15,7 +15,7 @@ from kit_conformance import __version__, baseline, lab
 from kit_conformance.catalog import FEATURES, Case, CatalogError, Level, case_of, catalog
 from kit_conformance.evidence import Redactor
 from kit_conformance.report import CaseRecord, Report, State
-from kit_conformance.report.files import write
+from kit_conformance.report.files import put, write
 from kit_conformance.result import Finding
 from kit_conformance.selection import OptionError
 from kit_conformance.subject import CannotError, ConfigError, SubjectError, connect, load
@@ -244,17 +244,21 @@ class Session:
         if exitstatus in {2, 3, 4}:
             self.problems.append(f"the run was broken off (pytest's exit code {int(exitstatus)})")
         self.report = self._report()
-        results = self.options.text("--results")
-        if results:
-            try:
-                self.written = write(self.report, Path(results))
-            except OSError as error:
-                self.problems.append(f"the report could not be written: {error}")
-                self.report = self._report()
+        try:
+            self._write(self.report)
+        except OSError as error:
+            self.problems.append(f"the report could not be written: {error}")
+            self.report = self._report()
         self.subject.close()
         code = {"conformant": 0, "not-conformant": 1, "error": 2}[self.report.result]
         others = code == 0 and exitstatus == 1  # tests that are no cases have failed
         session.exitstatus = 1 if others else code
+
+    def _write(self, report: Report) -> None:
+        if results := self.options.text("--results"):
+            self.written = write(report, Path(results))
+        if path := self.options.text("--write-baseline"):
+            put(Path(path), baseline.write(report.cases, self.baseline))
 
     def _report(self) -> Report:
         identity = self.subject.identity

@@ -101,7 +101,7 @@ def test_nothing_else(lab: Lab) -> None:
     a model.
     """
     kit = kits.model()
-    result = lab.run(lab.place(kit)).succeeded()
+    result = lab.works(lab.place(kit))
     odd = [
         f"{path} ({node})"
         for path, node in result.tree.items()

@@ -123,7 +123,10 @@ def test_parent_without_login(lab: Lab) -> None:
         },
     )
     uri = mine.add(child, "child", "v1")
+    lab.works(mine.add(kits.plain(), "iris", "v1"), login=_LOGIN)
     lab.run(uri, login=_LOGIN, environment={"KIT_REGISTRY": ""}).failed()
+    if not other.ledger.requests():
+        raise Finding("the parent's host was not even asked")
     sent = [str(entry) for entry in other.ledger if entry.authorization != "none"]
     if sent:
         raise Finding("the login was sent to the parent's host", sent)
