@@ -1,15 +1,16 @@
-"""Several versions, one after the other, each on a cluster of its own, and one table of all their stories.
+"""Several versions, one after the other, each on a cluster of its own, and one page of all their stories.
 
 python -m e2e.harness.matrix --kserve v0.20.0,v0.16.0 [--kit VERSION|PATH,…] [arguments of `run` …]
+python -m e2e.harness.matrix --cells v0.20.0/v1.7.0,v0.16.0/v0.5.0
 
-Each combination leaves its own report in RESULTS/matrix/<combination>; matrix.json and matrix.md hold them all.
+A cell is a version of KServe and one of Kit. Each leaves its own reports in RESULTS/matrix/<cell>/e2e; matrix.html and
+matrix.md set them side by side, as `kit-conformance report` does with reports of any origin.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import re
 import subprocess
@@ -17,70 +18,74 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from e2e.harness.versions import KSERVE, ROOT
+from e2e.harness.report import UPSTREAM
+from e2e.harness.shell import StepError, run
+from e2e.harness.versions import KSERVE, MATRIX, ROOT
 
 
-class Report(NamedTuple):
-    """What one combination came to: `stories` has the result of each; `exit_code` is that of `run`."""
+class Cell(NamedTuple):
+    """One combination; `kit` is a version, a path, or "" for whichever there is."""
 
-    name: str
-    exit_code: int
-    stories: dict[str, str]
+    kserve: str
+    kit: str
 
-
-def read(name: str, exit_code: int, folder: Path) -> Report:
-    """Return a combination's report; a run that came to none has no stories."""
-    try:
-        told = json.loads((folder / "e2e" / "timeline.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Report(name, exit_code, {})
-    return Report(name, exit_code, {story["name"]: story["result"] for story in told["stories"]})
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        kit = Path(self.kit).parent.name if os.sep in self.kit else self.kit
+        return re.sub(r"[^\w.]+", "-", f"kserve-{self.kserve}" + (f"-kit-{kit}" if kit else ""))
 
 
-def merge(reports: list[Report], folder: Path) -> Path:
-    """Write matrix.json and matrix.md, one row a story and one column a combination; return the page."""
-    told = [report._asdict() for report in reports]
-    (folder / "matrix.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Stories by version", ""]
-    lines.append(" | ".join(["| story", *(report.name for report in reports)]) + " |")
-    lines.append("|---" * (len(reports) + 1) + "|")
-    totals = []
-    for report in reports:
-        results = list(report.stories.values())
-        counts = ", ".join(f"{results.count(r)} {r}" for r in ("passed", "failed", "not run"))
-        totals.append(counts if results else f"no report, exit code {report.exit_code}")
-    lines.append(" | ".join(["| all", *totals]) + " |")
-    names = sorted({story for report in reports for story in report.stories})
-    lines += [" | ".join([f"| {name}", *(r.stories.get(name, "") for r in reports)]) + " |" for name in names]
-    page = folder / "matrix.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return page
+def cells(options: argparse.Namespace) -> list[Cell]:
+    """Return the combinations that were asked for: all of the versions given, else those of versions.toml."""
+    if options.kserve or options.kit:
+        versions = (options.kserve or str(KSERVE["version"])).split(",")
+        return list(itertools.starmap(Cell, itertools.product(versions, options.kit.split(","))))
+    return [Cell(*cell.partition("/")[::2]) for cell in (options.cells or ",".join(MATRIX)).split(",")]
+
+
+def merge(folders: list[Path], folder: Path) -> str:
+    """Set the reports of these cells side by side, and return the page's path; StepError when there is none."""
+    reports = [str(report.parent) for place in folders for report in _reports(place)]
+    if not reports:
+        raise StepError("no cell has come to a report")
+    command = [sys.executable, "-m", "kit_conformance", "report", *reports, "--results", str(folder)]
+    return run(command, timeout=60).strip()
+
+
+def _reports(place: Path) -> list[Path]:
+    found = (place / "e2e" / name / "report.json" for name in ("", UPSTREAM))
+    return [path for path in found if path.exists()]
 
 
 def main() -> int:
-    """Run every combination; 0 when all of them came to 0, else 1."""
+    """Run every cell; 0 when all of them came to 0, else 1."""
     parser = argparse.ArgumentParser(prog="nox -s e2e_matrix --", description=__doc__.splitlines()[0])
-    parser.add_argument("--kserve", default=str(KSERVE["version"]), metavar="V,…")
+    parser.add_argument("--kserve", default="", metavar="V,…", help="each with every --kit")
     parser.add_argument("--kit", default="", metavar="VERSION|PATH,…")
+    given = f"these combinations alone (without any: {', '.join(MATRIX)})"
+    parser.add_argument("--cells", default="", metavar="KSERVE/KIT,…", help=given)
     options, rest = parser.parse_known_args()
     folder = Path(os.environ.get("RESULTS") or ROOT / "results").absolute() / "matrix"
-    reports = []
-    for kserve, kit in itertools.product(options.kserve.split(","), options.kit.split(",")):
-        name = f"KServe {kserve}" + (
-            f", Kit {Path(kit).parent.name if os.sep in kit else kit}" if kit else ""
-        )
-        place = folder / re.sub(r"[^\w.]+", "-", name)
+    done: list[Path] = []
+    codes = []
+    for cell in cells(options):
+        place = folder / cell.folder
         place.mkdir(parents=True, exist_ok=True)
-        (place / "e2e" / "timeline.json").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "e2e.harness", "run", "--kserve-version", kserve]
-        command += [*(["--kit", kit] if kit else []), f"--junit-xml={place / 'e2e.xml'}", *rest]
-        print(f"matrix: {name}", flush=True)
-        done = subprocess.call(command, cwd=ROOT, env={**os.environ, "RESULTS": str(place)})
-        reports.append(read(name, done, place))
-        print(
-            f"matrix: {merge(reports, folder)}", flush=True
-        )  # after each, so that a run cut short has a table
-    return int(any(report.exit_code for report in reports))
+        for report in _reports(place):
+            report.unlink()
+        command = [sys.executable, "-m", "e2e.harness", "run", "--kserve-version", cell.kserve]
+        command += [*(["--kit", cell.kit] if cell.kit else []), f"--junit-xml={place / 'e2e.xml'}", *rest]
+        print(f"matrix: {cell.folder}", flush=True)
+        codes.append(subprocess.call(command, cwd=ROOT, env={**os.environ, "RESULTS": str(place)}))
+        done.append(place)
+        try:
+            print(f"matrix: {merge(done, folder)}", flush=True)  # after each: a run cut short has a page
+        except StepError as error:
+            print(f"matrix: {error}", file=sys.stderr)
+    for place, code in zip(done, codes, strict=True):
+        print(f"matrix: {place.name}: exit code {code}")
+    return int(any(codes))
 
 
 if __name__ == "__main__":

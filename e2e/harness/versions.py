@@ -13,6 +13,7 @@ _DATA: dict[str, Any] = tomllib.loads((ROOT / "versions.toml").read_text(encodin
 
 KIT: dict[str, str] = _DATA["kit"]
 KSERVE: dict[str, Any] = _DATA["kserve"]
+MATRIX: list[str] = _DATA["matrix"]["cells"]  # KServe's version, a slash, Kit's
 NODE_IMAGE: str = _DATA["kubernetes"]["node"]
 IMAGES: dict[str, str] = _DATA["images"]
 
