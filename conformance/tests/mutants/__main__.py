@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from conformance.tests.mutants import contract, house, integrity, modelkit, registry, registry_login, restart
-from conformance.tests.mutants.world import MUTANTS, World
-
-PROFILES = (contract, restart, integrity, registry, registry_login, modelkit, house)
+from conformance.tests.mutants.every import MUTANTS
+from conformance.tests.mutants.world import World
 
 if __name__ == "__main__":
     name, *words = sys.argv[1:]

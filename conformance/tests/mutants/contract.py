@@ -293,3 +293,12 @@ def inner_first(world: World) -> int:
         if inner != folders[0] and inner.is_relative_to(folders[0]):
             shutil.rmtree(inner)
     return done.code
+
+
+@mutant("contract.asks-nobody-else")
+def up_to_date(world: World) -> int:
+    """Looks for a newer version of itself first."""
+    proxy = world.environ.get("HTTPS_PROXY", "").removeprefix("http://")
+    if proxy and world.plain:
+        world.get("http://updates.example.invalid/latest", host=proxy)
+    return world.run().code

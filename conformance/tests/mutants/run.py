@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from conformance.tests.mutants.world import MUTANTS
+from conformance.tests.mutants.every import MUTANTS
 from kit_conformance import lab
 from kit_conformance.catalog import PROFILES, Case, catalog
 
@@ -26,13 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
-THEMES: Final = ("contract", "restart", "integrity", "registry", "registry_login", "modelkit", "house")
 LIMIT: Final = 15 * 60.0  # seconds for a run of the profiles
 _FACTOR: Final = 0.5  # of the time that runs are given: what is broken is waited for often
 _PROFILES: Final = tuple(name for name, profile in PROFILES.items() if not profile.needs)
-
-for theme in THEMES:
-    importlib.import_module(f"conformance.tests.mutants.{theme}")
 
 _zygotes: list[object] = []
 

@@ -255,3 +255,20 @@ def test_no_proxy(lab: Lab) -> None:
     dead = "http://127.0.0.1:9"
     environment = {"HTTP_PROXY": dead, "HTTPS_PROXY": dead, "NO_PROXY": f"localhost,{host}"}
     lab.run(uri, environment=environment).brought(kit)
+
+
+@case("contract.asks-nobody-else", level=SHOULD, since="0.1", ref=refs.KIT_KSERVE, features={"proxy"})
+def test_asks_nobody_else(lab: Lab) -> None:
+    """It asks the registry for the kit, and nobody for anything else.
+
+    Where nothing leaves the cluster, a look for updates is waited for in vain at every start of every pod;
+    where everything that leaves is watched, somebody has to answer for it.
+    """
+    kit = kits.plain()
+    registry, proxy = lab.registry(), lab.registry()
+    uri = registry.add(kit, "iris", "v1")
+    host = registry.host.partition(":")[0]
+    environment = {"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url, "NO_PROXY": host}
+    lab.run(uri, environment=environment).brought(kit)
+    if asked := proxy.ledger.requests():
+        raise Finding("it asked others than the registry, by the proxy", [str(entry) for entry in asked])
