@@ -92,6 +92,7 @@ def test_a_certificate_of_our_own_needs_no_cert_manager() -> None:
         ({"kserve.deploymentMode": "ModelMesh"}, "none of RawDeployment, Serverless"),
         ({"kserve.name": "x"}, "there are: kserve.namespace"),
     ],
+    ids=["too-old", "no-release", "no-mode", "no-parameter"],
 )
 def test_what_is_refused(given: dict[str, str], says: str) -> None:
     with pytest.raises(StepError, match=says):

@@ -53,6 +53,15 @@ def merge(folders: list[Path], folder: Path) -> str:
     return run(command, timeout=60).strip()
 
 
+def _merge(folders: list[Path], folder: Path) -> int:
+    try:
+        print(f"matrix: {merge(folders, folder)}", flush=True)
+    except StepError as error:
+        print(f"matrix: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _reports(place: Path) -> list[Path]:
     found = (place / "e2e" / name / "report.json" for name in ("", UPSTREAM))
     return [path for path in found if path.exists()]
@@ -65,8 +74,12 @@ def main() -> int:
     parser.add_argument("--kit", default="", metavar="VERSION|PATH,…")
     given = f"these combinations alone (without any: {', '.join(MATRIX)})"
     parser.add_argument("--cells", default="", metavar="KSERVE/KIT,…", help=given)
+    merging = "run nothing, and set side by side what is in RESULTS/matrix"
+    parser.add_argument("--merge", action="store_true", help=merging)
     options, rest = parser.parse_known_args()
     folder = Path(os.environ.get("RESULTS") or ROOT / "results").absolute() / "matrix"
+    if options.merge:
+        return _merge(sorted(folder.glob("*/")), folder)
     done: list[Path] = []
     codes = []
     for cell in cells(options):
@@ -79,10 +92,7 @@ def main() -> int:
         print(f"matrix: {cell.folder}", flush=True)
         codes.append(subprocess.call(command, cwd=ROOT, env={**os.environ, "RESULTS": str(place)}))
         done.append(place)
-        try:
-            print(f"matrix: {merge(done, folder)}", flush=True)  # after each: a run cut short has a page
-        except StepError as error:
-            print(f"matrix: {error}", file=sys.stderr)
+        _merge(done, folder)  # after each, so that a run cut short has a page
     for place, code in zip(done, codes, strict=True):
         print(f"matrix: {place.name}: exit code {code}")
     return int(any(codes))

@@ -64,7 +64,11 @@ def write(
             seconds=ended - began,
             subject=_subject(made, image),
             configuration={
-                "options": {"kubernetes": made.kubernetes, "pytest": list(arguments)},
+                "options": {
+                    "kubernetes": made.kubernetes,
+                    "packed with": f"Kit {made.kit}" if made.kit else "the suite's own packer",
+                    "pytest": list(arguments),
+                },
                 "baseline": list(baseline) if candidate == UPSTREAM else [],
             },
             cases=tuple(sorted(records, key=lambda record: record.id)),
@@ -83,7 +87,8 @@ def _subject(made: State, image: str) -> dict[str, Any]:
         "digest": about.get("digest", ""),
         "version": about.get("version", ""),
         "features": [],
-        **({"kit": {"version": made.kit}} if made.kit else {}),
+        # a foreign image has a Kit of its own, whichever it is that packs
+        **({"kit": {"version": made.kit}} if made.kit and image != made.upstream else {}),
         "details": {
             "kserve": made.kserve or f"absent: {made.kserve_absent}",
             "kubernetes": made.kubernetes,

@@ -93,7 +93,7 @@ def _page(about: Mapping[str, object], spans: list[Span]) -> str:
 
 def _drawing(spans: list[Span]) -> str:
     last = max((s.end for s in spans), default=1.0)
-    step = next(n for n in (5, 10, 30, 60, 300, 3600) if last / n <= 24 or n == 3600)
+    step = next(n for n in (5, 10, 20, 30, 60, 120, 300, 3600) if last / n <= 14 or n == 3600)
     scale = (WIDTH - LEFT - 60) / last
     height = ROW * (len(spans) + 2)
     out = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="what ran when">']
@@ -105,7 +105,8 @@ def _drawing(spans: list[Span]) -> str:
         y = ROW * (row + 1) + 3
         x, wide = LEFT + span.start * scale, max(2.0, (span.end - span.start) * scale)
         name = html.escape(span.name)
-        out.append(f'<text x="{LEFT - 8}" y="{y + 10}" text-anchor="end">{name[-72:]}</text>')
+        shown = html.escape(span.name if len(span.name) <= 64 else f"…{span.name[-63:]}")
+        out.append(f'<text x="{LEFT - 8}" y="{y + 10}" text-anchor="end">{shown}</text>')
         out.append(
             f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{ROW - 5}" rx="2" fill="{_COLOURS[span.result]}">'
             f"<title>{name}: {span.end - span.start:.1f} s, {span.result}</title></rect>"

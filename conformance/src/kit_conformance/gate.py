@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from kit_conformance.catalog import FEATURES, PROFILES
+from kit_conformance.catalog import FEATURES, PROFILES, REPORTED
 from kit_conformance.report import State
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def policy(text: str) -> Policy:
     if unknown := given.keys() - _KEYS:
         raise PolicyError(f"the policy has unknown keys: {', '.join(sorted(map(str, unknown)))}")
     lists = {key: _texts(given, key) for key in ("profiles", "known-failures", "features")}
-    for key, known in (("profiles", PROFILES), ("features", FEATURES)):
-        if unknown := set(lists[key]) - known.keys():
+    for key, known in (("profiles", {*PROFILES, *REPORTED}), ("features", set(FEATURES))):
+        if unknown := set(lists[key]) - known:
             raise PolicyError(f"{key}: there is no {', '.join(sorted(unknown))}")
     days = given.get("max-age-days")
     if days is not None and (not isinstance(days, (int, float)) or isinstance(days, bool) or days <= 0):
