@@ -68,38 +68,44 @@ def repository(registry: Server, client: Registry) -> Repository:
     return client.repository(registry.host, "k")
 
 
-def read_all(download: Download, readers: int) -> list[bytes]:
-    """Read a download by several readers at once; every one must come to an end."""
-    bodies = [b""] * readers
-    problems: list[BaseException] = []
+class Reading:
+    """A download whose reader, and whose check, see every byte once."""
 
-    def run(number: int) -> None:
-        try:
-            bodies[number] = b"".join(bytes(part) for part in download.read(number))
-        except BaseException as error:  # noqa: BLE001 - looked at below
-            problems.append(error)
+    def __init__(self, repository: Repository, segment: int) -> None:
+        self.checked = bytearray()
+        self.download = Download(
+            repository, LAYER.digest, LAYER.size, "it", check=self.checked.extend, segment=segment
+        )
 
-    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(readers)]
-    for thread in threads:
+    def all(self) -> bytes:
+        """Read to the end, which must come."""
+        seen = bytearray()
+        problems: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                for part in self.download.read():
+                    seen.extend(part)
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                problems.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
-    for thread in threads:
         thread.join(20)
-        assert not thread.is_alive(), "a reader waits for ever"
-    if problems:
-        raise problems[0]
-    return bodies
+        assert not thread.is_alive(), "the reader waits for ever"
+        if problems:
+            raise problems[0]
+        assert seen == self.checked
+        return bytes(seen)
 
 
 @pytest.mark.parametrize("connections", [1, 2, 4])
-@pytest.mark.parametrize("readers", [1, 2])
-def test_a_blob_over_several_connections(
-    repository: Repository, registry: Server, connections: int, readers: int
-) -> None:
-    download = Download(repository, LAYER.digest, LAYER.size, "it", readers=readers, segment=SEGMENT // 8)
+def test_a_blob_over_several_connections(repository: Repository, registry: Server, connections: int) -> None:
+    reading = Reading(repository, SEGMENT // 8)
     registry.inject(faults.Slices(SEGMENT // 4, pause=0.002), kind="blob")
     for _ in range(connections):
-        download.connect()
-    assert read_all(download, readers) == [BLOB] * readers
+        reading.download.connect()
+    assert reading.all() == BLOB
     assert len({entry.connection for entry in registry.ledger.requests(kind="blob")}) <= 2 * connections
 
 
@@ -110,30 +116,30 @@ def test_the_last_range_that_a_server_ignores(repository: Repository, registry: 
     late = registry.inject(
         faults.Latency(1.5), kind="blob", times=1, when=lambda request: "range" in request.headers
     )
-    download = Download(repository, LAYER.digest, LAYER.size, "it", readers=1, segment=SEGMENT)
-    download.connect()
+    reading = Reading(repository, SEGMENT)
+    reading.download.connect()
     assert registry.ledger.wait_for(1, kind="blob")
-    download.connect()
-    assert read_all(download, 1) == [BLOB]
+    reading.download.connect()
+    assert reading.all() == BLOB
     assert late.hits > 0
 
 
 def test_a_range_that_a_server_ignores_is_left_to_others(repository: Repository, registry: Server) -> None:
     registry.inject(faults.NoRange(), kind="blob")
     registry.inject(faults.Bandwidth(2_000_000), kind="blob")
-    download = Download(repository, LAYER.digest, LAYER.size, "it", readers=1, segment=SEGMENT // 8)
+    reading = Reading(repository, SEGMENT // 8)
     for _ in range(3):
-        download.connect()
-    assert read_all(download, 1) == [BLOB]
-    assert not download.divisible()
+        reading.download.connect()
+    assert reading.all() == BLOB
+    assert not reading.download.divisible()
 
 
 def test_what_cannot_be_fetched_reaches_the_reader(repository: Repository, registry: Server) -> None:
     registry.inject(faults.Status(404), kind="blob")
-    download = Download(repository, LAYER.digest, LAYER.size, "it", readers=2, segment=SEGMENT)
-    download.connect()
+    reading = Reading(repository, SEGMENT)
+    reading.download.connect()
     with pytest.raises(NotFoundError):
-        read_all(download, 2)
+        reading.all()
 
 
 def source(repository: Repository, size: int = LAYER.size) -> Source:

@@ -89,21 +89,22 @@ class Crew:
             if self._connections() >= (self._limit if small else allowed):
                 return
             job = self._pending.popleft()
-            download = None if small else self._download(job.part)
-            thread = Thread(target=self._work, args=(job, download), name="layer", daemon=True)
+            verifier = Verifier(job.part.layer.digest, job.part.layer.size, job.part.what)
+            download = None if small else self._download(job.part, verifier)
+            thread = Thread(target=self._work, args=(job, verifier, download), name="layer", daemon=True)
             self._active[thread] = download
             if download is not None:
                 download.connect()
             thread.start()
 
-    def _download(self, part: Part) -> Download:
+    def _download(self, part: Part, verifier: Verifier) -> Download:
         layer = part.layer
         return Download(
             part.repository,
             layer.digest,
             layer.size,
             part.what,
-            readers=2,
+            check=verifier.update,
             segment=self._segment,
             free=self._free,
         )
@@ -133,12 +134,12 @@ class Crew:
     def _done(self) -> int:
         return self._finished + sum(d.window.received for d in self._active.values() if d is not None)
 
-    def _work(self, job: Job, download: Download | None) -> None:
+    def _work(self, job: Job, verifier: Verifier, download: Download | None) -> None:
         try:
             if download is None:
-                self._bring_small(job)
+                self._bring_small(job, verifier)
             else:
-                self._bring_large(job, download)
+                self._bring_large(job, verifier, download)
             with self._lock:
                 self._finished += job.part.layer.size
         except BaseException as error:  # noqa: BLE001 - raised where the layer ends
@@ -151,11 +152,10 @@ class Crew:
             self._ended.append(current_thread())
             self._wake.set()
 
-    def _bring_small(self, job: Job) -> None:
+    def _bring_small(self, job: Job, verifier: Verifier) -> None:
         """Fetch a layer into memory, and unpack it only when its digest is right."""
         layer, what = job.part.layer, job.part.what
         content = memoryview(bytearray(layer.size))
-        verifier = Verifier(layer.digest, layer.size, what)
         source = Source(
             job.part.repository, layer.digest, layer.size, what, job.part.repository.patience(attempts=None)
         )
@@ -167,49 +167,23 @@ class Crew:
         verifier.check()
         _unpack(iter([content]), job)
 
-    def _bring_large(self, job: Job, download: Download) -> None:
-        """Hash and unpack a layer side by side as it lands; the digest has the last word."""
-        layer, what = job.part.layer, job.part.what
-        verifier = Verifier(layer.digest, layer.size, what)
-        hasher = _Hasher(download, verifier)
-        hasher.start()
+    def _bring_large(self, job: Job, verifier: Verifier, download: Download) -> None:
+        """Unpack a layer while it lands and is hashed; the digest has the last word."""
         refused: InitializerError | None = None
-        reader = download.read(1)
+        chunks = download.read()
         try:
             try:
-                _unpack(reader, job)
+                _unpack(chunks, job)
             except (UnsafeContentError, NotAModelKitError) as error:
                 refused = error
-            for _ in reader:
+            for _ in chunks:
                 pass
         except BaseException as error:
             download.window.fail(error)
             raise
-        finally:
-            hasher.join()
-        if hasher.error is not None:
-            raise hasher.error
         verifier.check()
         if refused is not None:
             raise refused
-
-
-class _Hasher(Thread):
-    """The reader of a download that feeds its verifier."""
-
-    def __init__(self, download: Download, verifier: Verifier) -> None:
-        super().__init__(name="hash", daemon=True)
-        self._download = download
-        self._verifier = verifier
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            for chunk in self._download.read(0):
-                self._verifier.update(chunk)
-        except BaseException as error:  # noqa: BLE001 - raised where the layer ends
-            self.error = error
-            self._download.window.fail(error)
 
 
 def _unpack(chunks: Iterator[memoryview], job: Job) -> None:

@@ -10,7 +10,7 @@ from kit_initializer.registry.retry import TransientError, unreachable
 from kit_initializer.registry.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kit_initializer.registry.client import Repository
     from kit_initializer.registry.http import Response
@@ -92,7 +92,7 @@ class Source:
 
 
 class Download:
-    """A blob on its way to `readers` readers. It starts with one connection; more can be added while it runs."""
+    """A blob on its way, by `check`, to its reader. It starts with one connection; more can be added while it runs."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Download:
         size: int,
         what: str,
         *,
-        readers: int,
+        check: Callable[[memoryview], object],
         segment: int,
         free: list[memoryview] | None = None,
     ) -> None:
@@ -111,16 +111,16 @@ class Download:
         self._what = what
         self._threads: list[Thread] = []
         self._ranges = True
-        self.window = Window(size, segment=segment, slots=RUN, readers=readers, free=free)
+        self.window = Window(size, segment=segment, slots=RUN, check=check, free=free)
 
     @property
     def connections(self) -> int:
         """How many connections are at work."""
         return sum(thread.is_alive() for thread in self._threads)
 
-    def read(self, reader: int) -> Iterator[memoryview]:
-        """Yield the blob in order, to one of the readers."""
-        return self.window.read(reader)
+    def read(self) -> Iterator[memoryview]:
+        """Yield the blob in order, each segment after it was checked."""
+        return self.window.read()
 
     def connect(self) -> None:
         """Start one more connection. The first streams the blob; those after it take ranges ahead of it."""
