@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from base64 import b64encode
@@ -188,7 +187,7 @@ class Lab:
             factor = self.settings.factor
             wanted["patience"] = {"seconds": f"{2 * factor:g}", "limit": f"{6 * factor:g}"}
         values = self._values(folder, uris, login, login_host, docker)
-        for name in self._manners(uris, trust=trust, plain_http=plain_http):
+        for name in self._manners(trust=trust, plain_http=plain_http):
             wanted.setdefault(name, {})
         if login is not None:
             wanted["login"] = {}
@@ -307,11 +306,10 @@ class Lab:
                 joined.setdefault(name, []).append(value)
         return found | {name: " ".join(filter(None, texts)) for name, texts in joined.items()}
 
-    def _manners(self, uris: Iterable[str], *, trust: bool, plain_http: bool) -> Iterable[str]:
+    def _manners(self, *, trust: bool, plain_http: bool) -> Iterable[str]:
         if self.settings.registry and plain_http and not self.registries:
             yield "plain-http"
         encrypted = [each.tls is not None for each in self.registries]
-        del uris
         if plain_http and False in encrypted:
             yield "plain-http"
         if trust and True in encrypted:
@@ -371,7 +369,7 @@ class Lab:
         for registry in self.registries:
             registry.heal()
         self._stack.close()
-        _remove(self.folder)
+        trees.remove(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -395,17 +393,6 @@ def _line(entry: Entry) -> str:
     faults = f" ({', '.join(entry.faults)})" if entry.faults else ""
     ended = "" if entry.ended in {"complete", ""} else f", {entry.ended}"
     return f"{entry}{faults}{ended}"
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, whatever permissions a kit has given to what lies in it."""
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            with contextlib.suppress(OSError):
-                path = os.path.join(parent, name)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def new(subject: Subject, settings: Settings) -> Lab:

@@ -79,6 +79,12 @@ OPTIONS: Final = (
         "--mlserver", "--kc-mlserver", "the Python of an environment with mlserver, for the profile serving"
     ),
     Option("--kube-context", "--kc-kube-context", "the kubeconfig context of a pod: subject"),
+    Option("--address", "--kc-address", "an address of this machine that pods reach; found out, without it"),
+    Option(
+        "--helper-image",
+        "--kc-helper-image",
+        "an image with sh and tar for what pod: needs beside the subject, instead of busybox",
+    ),
     Option("--kserve", "--kc-kserve", "the version of KServe that the report shall name"),
     Option("--slow", "--kc-slow", "give every run this many times as long"),
 )

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from kit_conformance import __version__, baseline, lab
+from kit_conformance import __version__, baseline, kit, lab
 from kit_conformance.catalog import FEATURES, Case, CatalogError, Level, case_of, catalog
 from kit_conformance.evidence import Redactor
 from kit_conformance.report import CaseRecord, Report, State
 from kit_conformance.report.files import put, write
 from kit_conformance.result import Finding
 from kit_conformance.selection import OptionError
-from kit_conformance.subject import CannotError, ConfigError, SubjectError, connect, load
+from kit_conformance.subject import (
+    CannotError,
+    ConfigError,
+    SubjectError,
+    UnavailableError,
+    connect,
+    load,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -49,8 +56,15 @@ class Session:
             self.cases = {each.id: each for each in options.cases(self.subject_config)}
             path = options.text("--baseline")
             self.baseline = baseline.load(path, catalog()) if path else {}
-            self.kit = _kit(options)
-            self.subject: Subject = connect(options.subject, self.subject_config, kit=self.kit)
+            self.kit = kit.given(options)
+            self.subject: Subject = connect(
+                options.subject,
+                self.subject_config,
+                kit=self.kit,
+                context=options.text("--kube-context"),
+                address=options.text("--address"),
+                helper=options.text("--helper-image"),
+            )
             self.settings = lab.Settings(
                 factor=options.slow,
                 registry=options.text("--registry"),
@@ -165,7 +179,7 @@ class Session:
                 if known
                 else (State.PASS, "")
             )
-        if isinstance(error, lab.NotSupportedError):
+        if isinstance(error, (lab.NotSupportedError, UnavailableError)):
             return State.NOT_SUPPORTED, str(error)
         if call.when != "call" or not isinstance(error, AssertionError):
             kind = "" if isinstance(error, CannotError) else f"{type(error).__name__}: "
@@ -237,6 +251,7 @@ class Session:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report, whatever has happened, and let the exit code say what is in it."""
         if self.worker:
+            self.subject.close()
             return
         for identifier in sorted(self.expected - self.records.keys()):
             given = {"state": "error", "message": "it was selected and did not come to run"}
@@ -282,7 +297,7 @@ class Session:
                 "version": identity.version,
                 "features": sorted(self.subject_config.features),
                 "details": redactor.value(dict(identity.details)),
-                **({"kit": _kit_identity(self.kit)} if self.kit else {}),
+                **({"kit": kit.identity(self.kit)} if self.kit else {}),
             },
             configuration={
                 "options": {
@@ -356,33 +371,6 @@ def _complete(found: Case, given: dict[str, Any]) -> CaseRecord:
         url=given.get("url", ""),
         evidence=given.get("evidence", {}),
     )
-
-
-def _kit(options: Options) -> str:
-    if not options.text("--kit"):
-        return ""
-    from kit_conformance.testbed import kitcli  # noqa: PLC0415  (only where a Kit is asked for)
-
-    try:
-        return str(kitcli.find(options.text("--kit"), mirror=options.text("--kit-mirror")))
-    except kitcli.KitNotFoundError as error:
-        raise OptionError(str(error)) from error
-
-
-def _kit_identity(path: str) -> dict[str, str]:
-    import hashlib  # noqa: PLC0415
-    import tempfile  # noqa: PLC0415
-
-    from kit_conformance.testbed import kitcli  # noqa: PLC0415
-
-    with open(path, "rb") as file:
-        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    with tempfile.TemporaryDirectory() as home:
-        try:
-            version = kitcli.Kit(path, Path(home)).version
-        except (kitcli.KitError, kitcli.KitNotFoundError):
-            version = "unknown"
-    return {"version": version, "path": path, "digest": digest}
 
 
 __all__ = ["Finding", "Session", "session_of"]

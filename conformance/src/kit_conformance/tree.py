@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,6 +59,27 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, Node]]:
             yield path, Node("file", mode, status.st_size, _hash(entry.path))
         else:
             yield path, Node("other", mode)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, whatever permissions a kit has given to what lies in it."""
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            with contextlib.suppress(OSError):
+                path = os.path.join(parent, name)
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for entry in list(os.scandir(folder)) if folder.is_dir() else ():
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, 0o700)
+            remove(folder / entry.name)
+        else:
+            os.unlink(entry.path)
 
 
 def _hash(path: str) -> str:

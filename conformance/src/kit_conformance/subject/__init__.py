@@ -15,6 +15,7 @@ from kit_conformance.subject.base import (
     Process,
     Subject,
     SubjectError,
+    UnavailableError,
     Volume,
 )
 from kit_conformance.subject.config import Ask, Config, ConfigError, builtin, load
@@ -30,6 +31,7 @@ __all__ = [
     "Process",
     "Subject",
     "SubjectError",
+    "UnavailableError",
     "Volume",
     "builtin",
     "connect",
@@ -37,11 +39,13 @@ __all__ = [
 ]
 
 
-def connect(spec: str, config: Config, *, kit: str = "") -> Subject:
+def connect(
+    spec: str, config: Config, *, kit: str = "", context: str = "", address: str = "", helper: str = ""
+) -> Subject:
     """Return the subject that a string names: `command:…`, `image:NAME` or `pod:NAME`.
 
-    `kit` is a Kit binary to be found on the subject's PATH. Raises
-    SubjectError when there is no such thing here.
+    `kit` is a Kit binary to be found on a command's PATH; `context`, `address` and `helper` are of the cluster
+    of a pod, and may be empty. Raises SubjectError when there is no such thing here.
     """
     kind, colon, rest = spec.partition(":")
     rest = rest.strip()
@@ -55,4 +59,6 @@ def connect(spec: str, config: Config, *, kit: str = "") -> Subject:
         from kit_conformance.subject.image import ImageSubject  # noqa: PLC0415  (needs an extra)
 
         return ImageSubject(rest, config)
-    raise SubjectError("pod: is not here")
+    from kit_conformance.subject.pod import Cluster, PodSubject  # noqa: PLC0415  (needs an extra)
+
+    return PodSubject(rest, config, Cluster(context, address, helper))

@@ -34,6 +34,10 @@ class CannotError(SubjectError):
     """What a case wants cannot be arranged with this kind of subject, or on this machine."""
 
 
+class UnavailableError(CannotError):
+    """What a case wants can never be arranged with this kind of subject: the case does not apply to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A directory of ours that the subject sees at `inside`, as a pod sees an emptyDir."""
