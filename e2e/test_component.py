@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PINNED = "v0.98.0"  # no release
 
-pytestmark = [pytest.mark.plain, pytest.mark.reference("docs/operate.md")]
+# two releases are read and rendered, and megabytes of YAML are slow where everything is
+pytestmark = [pytest.mark.plain, pytest.mark.reference("docs/operate.md"), pytest.mark.timeout(300)]
 
 
 def rendered(given: dict[str, str]) -> list[Object]:

@@ -37,7 +37,7 @@ LABELS = ROOT / "fixtures/modelkits/text-labels"
 KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
 USER, PASSWORD = "ann", "a-password-of-one-story"
 
-pytestmark = [pytest.mark.needs("kserve", "python", "ours"), pytest.mark.reference(refs.KSERVE_CSC)]
+pytestmark = [pytest.mark.needs("kserve", "python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
 @pytest.fixture(params=["ours", UPSTREAM])
@@ -101,6 +101,7 @@ def test_a_second_run_in_the_same_volume(story: Story, container: Container) -> 
     assert "model.joblib" in story.files("pods/kit:8080")
 
 
+@pytest.mark.needs("ours")
 @pytest.mark.reference(refs.K8S_INIT)
 def test_a_killed_initializer_is_healed(story: Story, container: Container) -> None:
     """A container that is killed in the middle of a pull is started again, and then the whole kit is served.
@@ -125,6 +126,7 @@ def test_a_killed_initializer_is_healed(story: Story, container: Container) -> N
         whole(story.files(f"services/{name}-predictor:80"), kit)
 
 
+@pytest.mark.needs("ours")
 @pytest.mark.reference(refs.KIT_VERIFIES)
 def test_a_tampered_layer_is_not_served(story: Story, container: Container, tmp_path: Path) -> None:
     """A layer with one flipped bit ends the initializer with a failure.
@@ -143,6 +145,7 @@ def test_a_tampered_layer_is_not_served(story: Story, container: Container, tmp_
     assert ended["exitCode"] != 0, "the tampered model was taken for the kit's"
 
 
+@pytest.mark.needs("ours")
 @pytest.mark.reference(refs.KIT_KSERVE)
 def test_a_login_over_plain_http(story: Story, container: Container) -> None:
     """A registry that asks for a user, without TLS as within a cluster, is logged in to with `kit-secret`."""

@@ -77,7 +77,12 @@ def render(chosen: Mapping[str, str]) -> list[Object]:
     release = kserve.manifests(chosen["kserve.version"], Path(resources) if resources else None)
     kserve.complete(release)
     documents = [d for path in kserve.files(chosen["kserve.version"], release) for d in kserve.read(path)]
-    staged = list(_staged(documents, chosen))
+    staged: list[Object] = []
+    definitions: list[Object] = []
+    for document in _staged(documents, chosen):
+        # most of a release's bytes, and nothing in them that an overlay or a parameter has a say in
+        fixed = document["kind"] == "CustomResourceDefinition" and "conversion" not in document["spec"]
+        (definitions if fixed else staged).append(document)
     kserve.DOWNLOADS.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="render-", dir=kserve.DOWNLOADS))
     try:
@@ -86,7 +91,7 @@ def render(chosen: Mapping[str, str]) -> list[Object]:
         text = run([find("kubectl"), "kustomize", str(place)], timeout=120)
     finally:
         shutil.rmtree(place)
-    rendered = [d for d in yaml.load_all(text, Loader=_LOADER) if d]
+    rendered = [*definitions, *(d for d in yaml.load_all(text, Loader=_LOADER) if d)]
     return _certified(rendered, chosen) if chosen["kserve.certificate"] == "own" else rendered
 
 

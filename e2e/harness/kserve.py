@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import json
 import os
@@ -123,8 +125,13 @@ def complete(folder: Path) -> None:
 
 def read(path: Path) -> list[Object]:
     """Return the objects of a file of the release."""
+    return copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def _parsed(text: str) -> list[Object]:  # megabytes, and seconds: once a process will do
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [d for d in yaml.load_all(path.read_text(encoding="utf-8"), Loader=loader) if d]
+    return [d for d in yaml.load_all(text, Loader=loader) if d]
 
 
 def apply(documents: list[Object], kubectl: list[str], namespace: str) -> None:
