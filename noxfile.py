@@ -132,6 +132,14 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Prove each case of the suite able to fail: every mutant meets its profile (`-- --all`: every case, for an hour)."""
+    install(session, "tests", *DISTRIBUTIONS)
+    results = ["--results", str(RESULTS / session.name)]
+    session.run("python", "-m", "conformance.tests.mutants.run", *results, *session.posargs)
+
+
+@nox.session(default=False)
 def image(session: nox.Session) -> None:
     """Build the initializer's image, with Kit beside it where there is one (or `-- --kit VERSION|PATH`)."""
     install(session, "e2e", "./conformance")

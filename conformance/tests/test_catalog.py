@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from conformance.tests import coverage
+from conformance.tests.mutants.every import EVERY, FAILED
+from conformance.tests.mutants.manifests import BROKEN
 from kit_conformance import catalog, page
 from kit_conformance.cases import test_modelkit_hostile as hostile_cases
 from kit_conformance.catalog import FEATURES, MUST, PROFILES, CatalogError, case
@@ -62,6 +64,22 @@ def test_every_hostile_kit_is_tried_by_one_case() -> None:
 def test_the_tables_of_coverage_are_what_the_code_says() -> None:
     written = coverage.PAGE.read_text("utf-8")
     assert written == coverage.page(written), "python -m conformance.tests.coverage"
+
+
+def test_every_case_is_proven_able_to_fail() -> None:
+    found = {name for name, each in EVERY.items() for name in (name, *each.kin)}
+    found |= FAILED | {f"manifest.{rule}" for rule in BROKEN}
+    assert sorted(CASES.keys() - found) == [], "a case without a mutant"
+    assert sorted(found - CASES.keys()) == [], "a mutant without a case"
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_a_mutant_says_what_it_breaks_and_has_few_kin_of_its_own_profile(name: str) -> None:
+    mutant = EVERY[name]
+    assert mutant.what.endswith(".")
+    assert len(mutant.kin) <= 3
+    assert name not in mutant.kin
+    assert {each.partition(".")[0] for each in (name, *mutant.kin)} == {name.partition(".")[0]}
 
 
 def test_the_pages_are_linked() -> None:

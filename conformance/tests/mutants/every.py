@@ -1,20 +1,31 @@
-"""Every mutant of the initializer, by the case that must find it."""
+"""Every mutant by the case that must find it: broken initializers, and broken Kits."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from conformance.tests.mutants import (
     contract,
     house,
     integrity,
     modelkit,
+    others,
     registry,
     registry_answers,
     registry_login,
     restart,
 )
-from conformance.tests.mutants.world import MUTANTS
+from conformance.tests.mutants.broken_kits import BROKEN_KITS, BY_NATURE, BrokenKit
+from conformance.tests.mutants.world import MUTANTS, Mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # they declare themselves when they are imported
-PROFILES = (contract, restart, integrity, registry, registry_answers, registry_login, modelkit, house)
-
-__all__ = ["MUTANTS", "PROFILES"]
+MODULES: Final = (
+    *(contract, restart, integrity, registry, registry_answers, registry_login),
+    *(modelkit, house, others),
+)
+EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
+# Cases that the honest subject itself does not pass: that is what proves them able to fail.
+FAILED: Final = BY_NATURE | {"registry.tag-and-digest"}

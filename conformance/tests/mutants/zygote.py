@@ -18,8 +18,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from conformance.tests.mutants.every import MUTANTS
-from conformance.tests.mutants.world import World
+from conformance.tests.mutants import every  # noqa: F401  (it knows them all)
+from conformance.tests.mutants.world import MUTANTS, World
 from kit_conformance.subject import CannotError, Invocation, Outcome, Volume, confine, load
 from kit_conformance.subject.base import Identity
 from kit_conformance.subject.command import _group, _resident, _tail, _wishes

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from kit_conformance.lab import Lab
 
 
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Refuse to run cases without a subject."""
+    session_of(config)
+
+
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
     """Give registries, destinations and the subject, all for this case alone."""
