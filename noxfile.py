@@ -133,7 +133,7 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
-    """Prove each case of the suite able to fail: every mutant meets its profile (`-- --all`: every case, for an hour)."""
+    """Prove each case of the suite able to fail: mutants meet their profiles (`-- --all`: every case, for an hour)."""
     install(session, "tests", *DISTRIBUTIONS)
     results = ["--results", str(RESULTS / session.name)]
     session.run("python", "-m", "conformance.tests.mutants.run", *results, *session.posargs)
