@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from kit_conformance.catalog import FEATURES, PROFILES, REPORTED
+from kit_conformance.catalog import FEATURES, PROFILES, REPORTED, catalog
 from kit_conformance.report import State
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _KEYS: Final = frozenset({"profiles", "known-failures", "features", "max-age-days", "digest", "suite"})
 _REFUSED: Final = frozenset({State.FAIL, State.XPASS, State.ERROR, State.SKIPPED})
+_SETTLED: Final = frozenset({State.PASS, State.WARN})
+_RAN: Final = frozenset(State) - {State.SKIPPED, State.NOT_SUPPORTED}
 
 
 class PolicyError(Exception):
@@ -59,6 +61,10 @@ def policy(text: str) -> Policy:
     for key, known in (("profiles", {*PROFILES, *REPORTED}), ("features", set(FEATURES))):
         if unknown := set(lists[key]) - known:
             raise PolicyError(f"{key}: there is no {', '.join(sorted(unknown))}")
+    known_ids = catalog()
+    for identifier in lists["known-failures"]:
+        if identifier not in known_ids and identifier.partition(".")[0] not in REPORTED:
+            raise PolicyError(f"known-failures: there is no {identifier}")
     days = given.get("max-age-days")
     if days is not None and (not isinstance(days, (int, float)) or isinstance(days, bool) or days <= 0):
         raise PolicyError("max-age-days is a number of days, more than 0")
@@ -114,17 +120,31 @@ def _age(report: Report, name: str, limit: dt.timedelta, now: dt.datetime) -> It
 
 
 def _profiles(reports: Sequence[Report], rules: Policy) -> Iterator[str]:
+    settled = {(_digest(each), case.id) for each in reports for case in each.cases if case.result in _SETTLED}
     for profile in rules.profiles:
-        cases = [case for report in reports for case in report.cases if case.profile == profile]
-        ran = [case for case in cases if case.result not in {State.SKIPPED, State.NOT_SUPPORTED}]
-        if not ran:
+        found = [(each, case) for each in reports for case in each.cases if case.profile == profile]
+        if not any(case.result in _RAN for _, case in found):
             yield f"{profile}: no case of it was run"
-        for case in cases:
+        elif not any(_whole(each) and case.result in _RAN for each, case in found):
+            yield f"{profile}: only a part of it was run, chosen by --case"
+        for report, case in found:
+            # what one run leaves out, another one of the same subject may have shown
+            if case.result is State.SKIPPED and (_digest(report), case.id) in settled and _digest(report):
+                continue
             if case.result in _REFUSED:
                 first = (case.message or case.reason).splitlines() or [""]
                 yield f"{case.id}: {case.result.value}: {first[0]}"
             elif case.result is State.XFAIL and case.id not in rules.known_failures:
                 yield f"{case.id}: excused by a baseline, and the policy does not allow that"
+
+
+def _whole(report: Report) -> bool:
+    options = report.configuration.get("options")
+    return not (isinstance(options, dict) and options.get("--case"))
+
+
+def _digest(report: Report) -> str:
+    return str(report.subject.get("digest") or "")
 
 
 def _version(text: str) -> tuple[int, ...]:
