@@ -75,7 +75,7 @@ def test_shipped(name: str) -> None:
 
 
 def test_those_of_kit_are_shipped() -> None:
-    assert baseline.builtin().keys() == {"kit-unpack-1.7.0", "kitops-kserve-1.7.0"}
+    assert baseline.builtin().keys() == {"kit-1.7.0", "kit-unpack-1.7.0", "kitops-kserve-1.7.0"}
 
 
 def test_written() -> None:
