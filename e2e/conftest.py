@@ -193,6 +193,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let fixtures know that their test has failed, and the report what became of it."""
     told = yield
+    recorder.hide_secrets(item, told)
     if told.when == "call" and told.failed:
         item.stash[FAILED] = f"{item.nodeid}\n\n{told.longreprtext}"
     recorder.keep(item, call, told)

@@ -71,6 +71,18 @@ def keep(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         }
 
 
+def hide_secrets(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Strike a story's secrets out of what pytest itself shows and writes: tracebacks have arguments and source."""
+    story = getattr(item, "funcargs", {}).get("story")
+    if story is None or not report.failed:
+        return
+    text = report.longreprtext
+    hidden = redact(text, story.secrets)
+    if hidden != text:
+        report.longrepr = hidden
+    report.sections = [(title, redact(content, story.secrets)) for title, content in report.sections]
+
+
 def _phase(
     item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> tuple[State, str, float] | None:
