@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from kit_conformance.report.summary import matrix, summary
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for it)
@@ -110,7 +111,7 @@ def _load(paths: Iterable[str]) -> list[Report]:
 
 def _report(given: argparse.Namespace) -> int:
     try:
-        columns = [(_column(each), each) for each in _load(given.report)]
+        columns = _columns(_load(given.report))
     except ReportError as error:
         return _fail(str(error))
     text = matrix(columns) if len(columns) > 1 else summary(columns[0][1])
@@ -128,9 +129,18 @@ def _report(given: argparse.Namespace) -> int:
     return 0
 
 
-def _column(report: Report) -> str:
-    kserve = report.suite.get("kserve")
-    return f"{report.label}, KServe {kserve}" if kserve else report.label
+def _columns(reports: Sequence[Report]) -> list[tuple[str, Report]]:
+    """Return the reports with the names of their columns, which say as much as it takes to tell them apart."""
+    labels = Counter(each.label for each in reports)
+    found = []
+    for report in reports:
+        words = [report.label]
+        if labels[report.label] > 1:
+            words.append(str(report.subject.get("kind") or ""))
+        if kserve := report.suite.get("kserve"):
+            words.append(f"KServe {kserve}")
+        found.append((", ".join(filter(None, words)), report))
+    return found
 
 
 def _gate(given: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kit_conformance.subject import node as nodes
@@ -29,12 +30,12 @@ from kit_conformance.subject.base import (
     SubjectError,
     UnavailableError,
     Volume,
+    version_in,
 )
 
 if TYPE_CHECKING:
     import tarfile
     from collections.abc import Iterator
-    from pathlib import Path
 
     from kit_conformance.subject.config import Config
 
@@ -90,15 +91,16 @@ class PodSubject:
         """Say which image runs; a pod of it is started to see, and a registry is asked for from the cluster."""
         self.node.up()
         self._reached()
-        pod = self._create(Invocation((), {}, (), _nowhere()))
+        pod = self._create(Invocation(self.config.version, {}, (), Path(os.devnull)))
         try:
             status = pod.ended(time.monotonic() + nodes.READY_SECONDS)
+            said = self.node.log(pod.name, _NAME) if self.config.version else ""
         finally:
             self.node.remove(pod.name)
         image_id = str(status.image_id or "") if status else ""
         details = {"image": self._name, "image_id": image_id, "node": self.node.name}
         digest = image_id[image_id.find("sha256:") :] if "sha256:" in image_id else ""
-        return Identity(f"pod:{self._name}", "pod", self.config.name, digest, _tag(self._name), details)
+        return Identity(f"pod:{self._name}", "pod", self.config.name, digest, version_in(said), details)
 
     def _reached(self) -> None:
         with _listening(self.address) as url:
@@ -383,14 +385,3 @@ def _listening(address: str) -> Iterator[str]:
             yield f"http://{host}:{server.server_port}/"
         finally:
             server.shutdown()
-
-
-def _nowhere() -> Path:
-    from pathlib import Path  # noqa: PLC0415
-
-    return Path(os.devnull)
-
-
-def _tag(name: str) -> str:
-    tail = name.rpartition("/")[2].partition("@")[0]
-    return tail.partition(":")[2]
