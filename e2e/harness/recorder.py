@@ -79,7 +79,9 @@ def hide_secrets(item: pytest.Item, report: pytest.TestReport) -> None:
     text = report.longreprtext
     hidden = redact(text, story.secrets)
     if hidden != text:
-        report.longrepr = hidden
+        crash = getattr(report.longrepr, "reprcrash", None)
+        first = redact(crash.message.partition("\n")[0], story.secrets) if crash else ""
+        report.longrepr = f"{first}\n\n{hidden}".lstrip()
     report.sections = [(title, redact(content, story.secrets)) for title, content in report.sections]
 
 
