@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import ssl
 from typing import TYPE_CHECKING
@@ -311,3 +312,26 @@ def test_ledger_shows_no_secrets(registry: Registry, client: Client) -> None:
     assert registry.ledger.settle()
     registry.ledger.clear()
     assert not registry.ledger
+
+
+def test_accept_may_be_said_in_several_lines(registry: Registry, kit: Kit) -> None:
+    registry.add(kit, "iris", "v1")
+    connection = http.client.HTTPConnection(registry.host, timeout=10)
+    try:
+        connection.putrequest("GET", "/v2/iris/manifests/v1")
+        for each in ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"):
+            connection.putheader("Accept", each)
+        connection.endheaders()
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+def test_layers_that_are_not_distributed_need_not_be_there(client: Client) -> None:
+    layer = {
+        "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "digest": digest_of(b"x"),
+    }
+    for media_type, status in ((layer["mediaType"], 201), ("application/vnd.oci.image.layer.v1.tar", 404)):
+        body = json.dumps({"schemaVersion": 2, "layers": [{**layer, "mediaType": media_type}]}).encode()
+        assert client("PUT", "/v2/iris/manifests/v1", body).status == status

@@ -225,6 +225,8 @@ class Storage:
             held = self._open(repository)
             for descriptor in _descriptors(fields):
                 digest = str(descriptor.get("digest"))
+                if ".nondistributable." in str(descriptor.get("mediaType")):
+                    continue  # such layers are elsewhere, and nobody may push them
                 if digest not in held.blobs and digest not in held.manifests:
                     raise StorageError(404, "MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {digest}")
 

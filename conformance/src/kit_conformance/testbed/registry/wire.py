@@ -201,7 +201,7 @@ class Connection:
         parts = line.decode("latin-1").split(" ")
         if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
             raise BadRequestError(f"not a request line: {line[:80]!r}")
-        headers = dict(self._headers())
+        headers = self._headers()
         target = parts[1]
         if target.startswith(("http://", "https://")):  # the absolute form, as to a proxy
             target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
@@ -218,7 +218,9 @@ class Connection:
         )
         return Request(parts[0], unquote(path), query, headers, body)
 
-    def _headers(self) -> Iterator[tuple[str, str]]:
+    def _headers(self) -> dict[str, str]:
+        """Read the headers; lines of one name are one list, as RFC 9110 has it (Go sends an Accept for each type)."""
+        found: dict[str, str] = {}
         size = 0
         while line := self.line():
             size += len(line)
@@ -227,7 +229,9 @@ class Connection:
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon or not name.strip():
                 raise BadRequestError(f"not a header: {line[:80]!r}")
-            yield name.strip().lower(), value.strip()
+            key = name.strip().lower()
+            found[key] = f"{found[key]}, {value.strip()}" if key in found else value.strip()
+        return found
 
     def line(self) -> bytes:
         """Read one line without its end; ConnectionEndError when the client has left."""
