@@ -6,8 +6,6 @@ import hashlib
 import http.client
 import json
 import shutil
-import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +14,8 @@ import pytest
 from kit_conformance.testbed import kitcli
 from kit_conformance.testbed.kits import Noise, pack, push
 from kit_conformance.testbed.registry import Basic, Registry, faults
-from kit_conformance.testbed.serving import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kit_conformance.testbed.kits import Kit
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "modelkits"
@@ -33,47 +28,6 @@ needs_registry = pytest.mark.interop("docker-registry")
 @pytest.fixture
 def kit(tmp_path: Path) -> kitcli.Kit:
     return kitcli.Kit(kitcli.find(), tmp_path / "home")
-
-
-@pytest.fixture
-def docker_registry(tmp_path: Path) -> Iterator[str]:
-    """Give the host of a docker-registry of our own."""
-    (port,) = free_ports(1)
-    config = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}, "delete": {"enabled": True}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    (tmp_path / "registry.yml").write_text(json.dumps(config))
-    binary = shutil.which("docker-registry")
-    assert binary is not None
-    process = subprocess.Popen(
-        [binary, "serve", tmp_path / "registry.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_for(f"127.0.0.1:{port}", process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for(host: str, process: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        assert process.poll() is None, "docker-registry ended"
-        connection = http.client.HTTPConnection(host, timeout=1)
-        try:
-            connection.request("GET", "/v2/")
-            connection.getresponse().read()
-        except OSError:
-            assert time.monotonic() < deadline, "docker-registry does not answer"
-            time.sleep(0.02)
-        else:
-            return
-        finally:
-            connection.close()
 
 
 def copy_of(name: str, tmp_path: Path) -> Path:

@@ -6,18 +6,13 @@ import json
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-INITIALIZER = Path(__file__).parents[2] / "initializer" / "src"
-SUBJECT = f"""#!{sys.executable}
-import os, sys
-sys.path.insert(0, {str(INITIALIZER)!r})
-from kit_initializer.cli import main
-sys.exit(main(sys.argv[1:], os.environ))
-"""
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # Installed, the plugin is loaded by itself; run from its sources it must be named.
 PLUGIN = (
     ()
@@ -27,15 +22,6 @@ PLUGIN = (
         "kit_conformance.plugin",
     )
 )
-
-
-@pytest.fixture
-def honest(tmp_path: Path) -> str:
-    """Return our own initializer as a subject, whether or not it is installed."""
-    path = tmp_path / "initializer"
-    path.write_text(SUBJECT, "utf-8")
-    path.chmod(0o755)
-    return f"command:{path}"
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -205,16 +205,15 @@ def test_failure_leaves_nothing(lab: Lab) -> None:
     lab.run(uri, patience=True).failed("the layer broke off and then was gone").brought_nothing()
 
 
-@case("contract.small-wrong-kit", level=MUST, since="0.1", ref=refs.KSERVE_ENTRYPOINT)
+@case("contract.small-wrong-kit", level=MUST, since="0.1", ref=refs.KSERVE_ENTRYPOINT, any_registry=True)
 def test_small_wrong_kit(lab: Lab) -> None:
     """A layer that is no archive at all fails, and nothing is brought.
 
     Exit code 0 means to KServe that the model is there.
     """
     good = single(kits.harmless(), ".")
-    registry = lab.registry()
-    lab.works(registry.add(good, "good"))
-    lab.run(registry.add(single(b"this is no tar" * 100, "."), "bad")).failed().brought_nothing()
+    lab.works(lab.place(good, "good"))
+    lab.run(lab.place(single(b"this is no tar" * 100, "."), "bad")).failed().brought_nothing()
 
 
 @case(

@@ -175,7 +175,14 @@ def test_memory(lab: Lab) -> None:
         raise Finding(f"it held {result.outcome.peak // kits.MIB} MiB in memory")
 
 
-@case("contract.allow-patterns", level=MUST, since="0.1", ref=refs.KSERVE_STORAGE, features={"patterns"})
+@case(
+    "contract.allow-patterns",
+    level=MUST,
+    since="0.1",
+    ref=refs.KSERVE_STORAGE,
+    features={"patterns"},
+    any_registry=True,
+)
 def test_allow_patterns(lab: Lab) -> None:
     """STORAGE_ALLOW_PATTERNS brings only what matches.
 
@@ -186,7 +193,14 @@ def test_allow_patterns(lab: Lab) -> None:
     result.brought({path: fact for path, fact in kit.files.items() if path in {kits.MODEL, "docs/README.md"}})
 
 
-@case("contract.ignore-patterns", level=MUST, since="0.1", ref=refs.KSERVE_STORAGE, features={"patterns"})
+@case(
+    "contract.ignore-patterns",
+    level=MUST,
+    since="0.1",
+    ref=refs.KSERVE_STORAGE,
+    features={"patterns"},
+    any_registry=True,
+)
 def test_ignore_patterns(lab: Lab) -> None:
     """STORAGE_IGNORE_PATTERNS brings everything but what matches.
 

@@ -36,25 +36,25 @@ def _ends(result: Result, code: int, slug: str) -> Result:
     return result
 
 
-@case("house.usage", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.usage", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_usage(lab: Lab) -> None:
     """Wrong arguments and settings are exit code 2.
 
     Whoever sees it knows that the manifest is wrong, not the registry.
     """
-    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    uri = lab.place(kits.plain())
     _ends(lab.run(arguments=[uri]), 2, "usage")
     _ends(lab.run(uri, environment={"KIT_UNPACK_FLAGS": "--no-such-flag"}), 2, "usage")
     _ends(lab.run(uri, environment={"KIT_CONCURRENCY": "many"}), 2, "usage")
 
 
-@case("house.half-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("house.half-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS, any_registry=True)
 def test_half_login(lab: Lab) -> None:
     """A user without a password, and a password without a user, are exit code 2.
 
     Half of a secret must not turn into an anonymous pull.
     """
-    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    uri = lab.place(kits.plain())
     _ends(lab.run(uri, environment={"KIT_USER": "ann"}), 2, "usage")
     _ends(lab.run(uri, environment={"KIT_PASSWORD": "a-good-password"}), 2, "usage")
 
@@ -136,52 +136,50 @@ def test_integrity_before_content(lab: Lab) -> None:
     _ends(lab.run(uri, patience=True), 7, "integrity")
 
 
-@case("house.unsafe", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.unsafe", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_unsafe(lab: Lab) -> None:
     """Content that must not be unpacked, or cannot be, is exit code 8.
 
     The kit has to be packed again, or whoever packed it has to be asked.
     """
-    registry = lab.registry()
     for name in ("path-parent", "link-absolute", "clash-different", "tar-no-tar"):
-        uri = registry.add(hostile.BY_NAME[name].kit(), name)
+        uri = lab.place(hostile.BY_NAME[name].kit(), name)
         _ends(lab.run(uri), 8, "unsafe")
 
 
-@case("house.not-a-modelkit", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.not-a-modelkit", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_not_a_modelkit(lab: Lab) -> None:
     """What is no ModelKit is exit code 9.
 
     kit:// was written before the reference of an image.
     """
     kit = kits.plain()
-    registry = lab.registry()
     image = type(kit)(
         kit.manifest.replace(b"vnd.kitops.modelkit.config", b"vnd.oci.image.config"), kit.config, kit.layers
     )
-    _ends(lab.run(registry.add(image, "image")), 9, "not-a-modelkit")
+    _ends(lab.run(lab.place(image, "image")), 9, "not-a-modelkit")
 
 
-@case("house.destination", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.destination", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_destination(lab: Lab) -> None:
     """A destination that cannot be used is exit code 10.
 
     The volume is full, read-only, or is a file.
     """
-    uri = lab.registry().add(kits.plain(), "iris", "v1")
+    uri = lab.place(kits.plain())
     folder = lab.destination()
     (folder / "file").write_bytes(b"x")
     _ends(lab.run(uri, to=[folder / "file"]), 10, "destination")
 
 
-@case("house.collision", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.collision", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_collision(lab: Lab) -> None:
     """A file of somebody else's in the way is exit code 10, and it and everything stays as it was.
 
     What is there may be the only copy.
     """
     kit = kits.plain()
-    uri = lab.registry().add(kit, "iris", "v1")
+    uri = lab.place(kit)
     folder = lab.destination()
     (folder / kits.MODEL).write_bytes(b"somebody else's")
     before = {kits.MODEL: kits.of({"x": b"somebody else's"}).files["x"]}
@@ -189,56 +187,62 @@ def test_collision(lab: Lab) -> None:
     result.brought_nothing(also=before)
 
 
-@case("house.collision-equal", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.collision-equal", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_collision_equal(lab: Lab) -> None:
     """A file in the way that is equal to the kit's is taken for it.
 
     An initializer of another kind has brought the same kit before.
     """
     kit = kits.of({"weights.bin": b"weights", "config.json": b"{}"}, path=".")
-    uri = lab.registry().add(kit, "iris", "v1")
+    uri = lab.place(kit)
     folder = lab.destination()
     (folder / "weights.bin").write_bytes(b"weights")
     lab.run(uri, to=folder).brought(kit)
 
 
-@case("house.overwrite", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"overwrite"})
+@case(
+    "house.overwrite",
+    level=MUST,
+    since="0.1",
+    ref=refs.HOUSE_FLAGS,
+    features={"overwrite"},
+    any_registry=True,
+)
 def test_overwrite(lab: Lab) -> None:
     """With --overwrite a file in the way is replaced.
 
     The user has said so.
     """
     kit = kits.plain()
-    uri = lab.registry().add(kit, "iris", "v1")
+    uri = lab.place(kit)
     folder = lab.destination()
     (folder / kits.MODEL).write_bytes(b"older")
     lab.run(uri, to=folder, ask={"overwrite": {}}).brought(kit)
 
 
-@case("house.keep", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"keep"})
+@case("house.keep", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"keep"}, any_registry=True)
 def test_keep(lab: Lab) -> None:
     """With --ignore-existing a file in the way stays.
 
     The user has said so.
     """
     kit = kits.plain()
-    uri = lab.registry().add(kit, "iris", "v1")
+    uri = lab.place(kit)
     folder = lab.destination()
     (folder / kits.MODEL).write_bytes(b"mine")
     files = {**kit.files, kits.MODEL: kits.of({"x": b"mine"}).files["x"]}
     lab.run(uri, to=folder, ask={"keep": {}}).brought(files)
 
 
-@case("house.empty", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("house.empty", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
 def test_empty(lab: Lab) -> None:
     """A kit without files, and a filter that matches nothing, are exit code 11.
 
     The server would start over an empty folder, and say something else.
     """
-    registry = lab.registry()
     empty = assemble({"manifestVersion": "1.0.0", "package": {}}, [])
-    _ends(lab.run(registry.add(empty, "empty")), 11, "empty")
-    uri = registry.add(kits.plain(), "iris", "v1")
+    _ends(lab.run(lab.place(empty, "empty")), 11, "empty")
+    uri = lab.place(kits.plain(), "iris", "v1")
     _ends(lab.run(uri, ask={"filter": {"filter": "model:other"}}), 11, "empty")
 
 
@@ -256,14 +260,14 @@ def test_terminated(lab: Lab) -> None:
         raise Finding("the message does not name the signal", [result.outcome.message])
 
 
-@case("house.success-message", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+@case("house.success-message", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
 def test_success_message(lab: Lab) -> None:
     """The message of a success is a JSON object with reference, digest, files and bytes of each kit.
 
     It is how one sees later which digest a tag was when the pod started.
     """
     kit = kits.plain()
-    uri = lab.registry().add(kit, "iris", "v1")
+    uri = lab.place(kit)
     message = lab.run(uri).brought(kit).outcome.message
     try:
         document = json.loads(message)
@@ -280,16 +284,15 @@ def test_success_message(lab: Lab) -> None:
         raise Finding("the message does not say what was brought", [message])
 
 
-@case("house.message-is-short", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+@case("house.message-is-short", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
 def test_message_is_short(lab: Lab) -> None:
     """Messages never have more than 1,024 bytes, and stay what they are.
 
     All containers of a pod share 12 KiB; a JSON object that was cut is none.
     """
     kit = kits.model()
-    registry = lab.registry()
     root = lab.destination()
-    uris = [registry.add(kit, f"{'long-name/' * 8}kit-{number}", "v1") for number in range(8)]
+    uris = [lab.place(kit, f"{'long-name/' * 8}kit-{number}", "v1") for number in range(8)]
     result = lab.run(*uris, to=[root / str(number) for number in range(8)]).succeeded()
     try:
         document = json.loads(result.outcome.message)
@@ -316,7 +319,7 @@ def test_in_place_asks_nothing(lab: Lab) -> None:
     registry.start()
 
 
-@case("house.record", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"})
+@case("house.record", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"}, any_registry=True)
 def test_record(lab: Lab) -> None:
     """The record in the destination is JSON and names the digest and every file.
 
@@ -324,7 +327,7 @@ def test_record(lab: Lab) -> None:
     """
     kit = kits.plain()
     folder = lab.destination()
-    lab.run(lab.registry().add(kit, "iris", "v1"), to=folder).brought(kit)
+    lab.run(lab.place(kit), to=folder).brought(kit)
     text = (folder / lab.subject.config.record).read_text("utf-8")
     try:
         json.loads(text)

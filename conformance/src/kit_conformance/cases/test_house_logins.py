@@ -37,7 +37,7 @@ def test_pairs_verified_first(lab: Lab) -> None:
     result.brought_nothing(number=0)
 
 
-@case("house.flags-quoted", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS)
+@case("house.flags-quoted", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, any_registry=True)
 def test_flags_quoted(lab: Lab) -> None:
     """KIT_UNPACK_FLAGS is split as a shell splits words: quotes hold together, lines do not end it.
 
@@ -53,7 +53,7 @@ def test_flags_quoted(lab: Lab) -> None:
         },
     )
     flags = "\n --filter='datasets:training set'\n --filter model\n"
-    result = lab.run(lab.registry().add(kit, "iris"), environment={"KIT_UNPACK_FLAGS": flags})
+    result = lab.run(lab.place(kit), environment={"KIT_UNPACK_FLAGS": flags})
     result.brought({path: kit.files[path] for path in ("m.bin", "d.csv")})
 
 
@@ -132,14 +132,13 @@ def test_parent_without_login(lab: Lab) -> None:
         raise Finding("the login was sent to the parent's host", sent)
 
 
-@case("house.json-log", level=MUST, since="0.1", ref=refs.HOUSE_ENVIRONMENT)
+@case("house.json-log", level=MUST, since="0.1", ref=refs.HOUSE_ENVIRONMENT, any_registry=True)
 def test_json_log(lab: Lab) -> None:
     """With KIT_LOG_FORMAT=json every line of the log is a JSON object.
 
     One line that is not stops a pipeline from reading the rest.
     """
-    registry = lab.registry()
-    uri = registry.add(kits.plain(), "iris", "v1")
+    uri = lab.place(kits.plain(), "iris", "v1")
     for each in (uri, uri.replace(":v1", ":v2")):
         result = lab.run(each, environment={"KIT_LOG_FORMAT": "json"}).ended()
         lines = result.outcome.output.splitlines()
@@ -150,7 +149,7 @@ def test_json_log(lab: Lab) -> None:
             raise Finding(f"a line is no JSON object: {error}", lines) from error
 
 
-@case("house.memory", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+@case("house.memory", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
 def test_memory(lab: Lab) -> None:
     """96 MiB of memory are enough for any kit.
 
@@ -161,7 +160,7 @@ def test_memory(lab: Lab) -> None:
     with source.open("wb") as file:
         file.truncate(128 * kits.MIB)
     kit = kits.of({"weights.bin": source}, directory=lab.scratch("layers"))
-    result = lab.run(lab.registry().add(kit, "iris"), memory=limit).brought(kit)
+    result = lab.run(lab.place(kit), memory=limit).brought(kit)
     if result.outcome.peak > limit:
         raise Finding(f"it held {result.outcome.peak // kits.MIB} MiB in memory")
 

@@ -81,13 +81,12 @@ def _escaped(lab: Lab) -> list[str]:
 
 def _refuses(lab: Lab, name: str) -> None:
     """Show that every kit of a family is refused, or harmless where that is tolerable."""
-    registry = lab.registry()
-    lab.works(registry.add(single(kits.harmless(), "."), "harmless"))
+    lab.works(lab.place(single(kits.harmless(), "."), "harmless"))
     lines = []
     with _alone():
         for each in _of(name):
             kit = each.kit()
-            result = lab.run(registry.add(kit, each.name), memory=_MEMORY)
+            result = lab.run(lab.place(kit, each.name), memory=_MEMORY)
             escaped = _escaped(lab)
             problem = f"it wrote {', '.join(escaped)}" if escaped else _problem(each, result)
             if problem:
@@ -118,13 +117,12 @@ def _problem(each: hostile.Hostile, result: Result) -> str:
 
 def _brings(lab: Lab, name: str) -> None:
     """Show that every kit of a family is brought, odd as it is."""
-    registry = lab.registry()
     lines = []
     for each in _of(name):
         if "zstd" in each.name and "zstd" not in lab.subject.config.features:
             continue
         kit = each.kit()
-        result = lab.run(registry.add(kit, each.name))
+        result = lab.run(lab.place(kit, each.name))
         try:
             result.succeeded().holds(kit, modes=False)
         except Finding as finding:
@@ -135,7 +133,7 @@ def _brings(lab: Lab, name: str) -> None:
         raise Finding(f"{len(lines)} of {len(_of(name))} kits are not brought as they should be", lines)
 
 
-@case("modelkit.parent-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL)
+@case("modelkit.parent-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL, any_registry=True)
 def test_parent_paths(lab: Lab) -> None:
     """Paths with `..` in a layer are refused, wherever they lead.
 
@@ -144,7 +142,7 @@ def test_parent_paths(lab: Lab) -> None:
     _refuses(lab, "parent-paths")
 
 
-@case("modelkit.absolute-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL)
+@case("modelkit.absolute-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL, any_registry=True)
 def test_absolute_paths(lab: Lab) -> None:
     """Absolute paths in a layer are refused.
 
@@ -153,7 +151,7 @@ def test_absolute_paths(lab: Lab) -> None:
     _refuses(lab, "absolute-paths")
 
 
-@case("modelkit.extended-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL)
+@case("modelkit.extended-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL, any_registry=True)
 def test_extended_paths(lab: Lab) -> None:
     """Paths that lead out by an extended header are refused like any other.
 
@@ -162,7 +160,7 @@ def test_extended_paths(lab: Lab) -> None:
     _refuses(lab, "extended-paths")
 
 
-@case("modelkit.kitfile-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL)
+@case("modelkit.kitfile-paths", level=MUST, since="0.1", ref=refs.TAR_TRAVERSAL, any_registry=True)
 def test_kitfile_paths(lab: Lab) -> None:
     """Paths that lead out by the Kitfile, or by a layer's annotation, are refused.
 
@@ -171,7 +169,7 @@ def test_kitfile_paths(lab: Lab) -> None:
     _refuses(lab, "kitfile-paths")
 
 
-@case("modelkit.bad-names", level=MUST, since="0.1", ref=refs.TAR_CVES)
+@case("modelkit.bad-names", level=MUST, since="0.1", ref=refs.TAR_CVES, any_registry=True)
 def test_bad_names(lab: Lab) -> None:
     """Names that no file can have are refused, and leave nothing behind.
 
@@ -180,7 +178,7 @@ def test_bad_names(lab: Lab) -> None:
     _refuses(lab, "bad-names")
 
 
-@case("modelkit.links", level=MUST, since="0.1", ref=refs.TAR_LINKS)
+@case("modelkit.links", level=MUST, since="0.1", ref=refs.TAR_LINKS, any_registry=True)
 def test_links(lab: Lab) -> None:
     """Links of every kind are refused.
 
@@ -190,7 +188,7 @@ def test_links(lab: Lab) -> None:
     _refuses(lab, "links")
 
 
-@case("modelkit.kinds", level=MUST, since="0.1", ref=refs.TAR_CVES)
+@case("modelkit.kinds", level=MUST, since="0.1", ref=refs.TAR_CVES, any_registry=True)
 def test_kinds(lab: Lab) -> None:
     """Devices, FIFOs, sparse files and every other kind of entry are refused.
 
@@ -199,7 +197,7 @@ def test_kinds(lab: Lab) -> None:
     _refuses(lab, "kinds")
 
 
-@case("modelkit.clashes", level=MUST, since="0.1", ref=refs.KIT_UNPACK)
+@case("modelkit.clashes", level=MUST, since="0.1", ref=refs.KIT_UNPACK, any_registry=True)
 def test_clashes(lab: Lab) -> None:
     """The same path twice, with different contents, is refused.
 
@@ -208,7 +206,7 @@ def test_clashes(lab: Lab) -> None:
     _refuses(lab, "clashes")
 
 
-@case("modelkit.broken-tars", level=MUST, since="0.1", ref=refs.TAR_CVES)
+@case("modelkit.broken-tars", level=MUST, since="0.1", ref=refs.TAR_CVES, any_registry=True)
 def test_broken_tars(lab: Lab) -> None:
     """Archives that are cut off, or lie about their sizes, are refused.
 
@@ -217,7 +215,7 @@ def test_broken_tars(lab: Lab) -> None:
     _refuses(lab, "broken-tars")
 
 
-@case("modelkit.broken-pax", level=MUST, since="0.1", ref=refs.TAR_CVES)
+@case("modelkit.broken-pax", level=MUST, since="0.1", ref=refs.TAR_CVES, any_registry=True)
 def test_broken_pax(lab: Lab) -> None:
     """Extended headers that are malformed are refused.
 
@@ -226,7 +224,7 @@ def test_broken_pax(lab: Lab) -> None:
     _refuses(lab, "broken-pax")
 
 
-@case("modelkit.broken-compression", level=MUST, since="0.1", ref=refs.TAR_CVES)
+@case("modelkit.broken-compression", level=MUST, since="0.1", ref=refs.TAR_CVES, any_registry=True)
 def test_broken_compression(lab: Lab) -> None:
     """Layers that are not compressed as they say, or break off, are refused.
 
@@ -235,7 +233,7 @@ def test_broken_compression(lab: Lab) -> None:
     _refuses(lab, "broken-compression")
 
 
-@case("modelkit.bombs", level=MUST, since="0.1", ref=refs.TAR_BOMB)
+@case("modelkit.bombs", level=MUST, since="0.1", ref=refs.TAR_BOMB, any_registry=True)
 def test_bombs(lab: Lab) -> None:
     """A few kilobytes that become gigabytes are refused, or brought without needing the memory for them.
 
@@ -244,22 +242,23 @@ def test_bombs(lab: Lab) -> None:
     _refuses(lab, "bombs")
 
 
-@case("modelkit.refused-leaves-nothing", level=MUST, since="0.1", ref=refs.KSERVE_LOCALMODEL)
+@case(
+    "modelkit.refused-leaves-nothing", level=MUST, since="0.1", ref=refs.KSERVE_LOCALMODEL, any_registry=True
+)
 def test_refused_leaves_nothing(lab: Lab) -> None:
     """Of a kit that is refused nothing is left, not even what came before the bad entry.
 
     The file before it is perfect, and is not the kit.
     """
-    registry = lab.registry()
-    lab.works(registry.add(single(kits.harmless(), "."), "harmless"))
+    lab.works(lab.place(single(kits.harmless(), "."), "harmless"))
     bad = hostile.BY_NAME["path-parent"].kit()
     with _alone():
-        result = lab.run(registry.add(bad, "bad"))
+        result = lab.run(lab.place(bad, "bad"))
         _escaped(lab)
     result.failed("it holds a path that leads out").brought_nothing()
 
 
-@case("modelkit.odd-names", level=MUST, since="0.1", ref=refs.KIT_PACK)
+@case("modelkit.odd-names", level=MUST, since="0.1", ref=refs.KIT_PACK, any_registry=True)
 def test_odd_names(lab: Lab) -> None:
     """Names that only look dangerous are brought.
 
@@ -268,7 +267,7 @@ def test_odd_names(lab: Lab) -> None:
     _brings(lab, "odd-names")
 
 
-@case("modelkit.odd-modes", level=MUST, since="0.1", ref=refs.KIT_PACK)
+@case("modelkit.odd-modes", level=MUST, since="0.1", ref=refs.KIT_PACK, any_registry=True)
 def test_odd_modes(lab: Lab) -> None:
     """Files and folders with modes that stand in the way are brought.
 
@@ -277,7 +276,7 @@ def test_odd_modes(lab: Lab) -> None:
     _brings(lab, "odd-modes")
 
 
-@case("modelkit.odd-archives", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
+@case("modelkit.odd-archives", level=MUST, since="0.1", ref=refs.KIT_FORMAT, any_registry=True)
 def test_odd_archives(lab: Lab) -> None:
     """Archives as other tools write them are brought.
 

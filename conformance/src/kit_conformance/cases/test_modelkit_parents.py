@@ -55,34 +55,41 @@ def _child(parent: str, name: str = "child") -> Kit:
     )
 
 
-@case("modelkit.parent", level=MUST, since="0.1", ref=refs.KIT_PARENTS, features={"parents"})
+@case(
+    "modelkit.parent", level=MUST, since="0.1", ref=refs.KIT_PARENTS, features={"parents"}, any_registry=True
+)
 def test_parent(lab: Lab) -> None:
     """A kit whose model is another kit's brings that one's model.
 
     Fine-tuning kits name the base model instead of packing it again.
     """
-    registry = lab.registry()
     parent = kits.plain("base")
-    uri = registry.add(parent, "base", "v1").removeprefix("kit://")
+    uri = lab.place(parent, "base", "v1").removeprefix("kit://")
     child = _child(uri)
     files = {**child.files, kits.MODEL: parent.files[kits.MODEL]}
-    lab.run(registry.add(child, "child")).brought(files)
+    lab.run(lab.place(child, "child")).brought(files)
 
 
-@case("modelkit.parent-chain", level=SHOULD, since="0.1", ref=refs.KIT_PARENTS, features={"parents"})
+@case(
+    "modelkit.parent-chain",
+    level=SHOULD,
+    since="0.1",
+    ref=refs.KIT_PARENTS,
+    features={"parents"},
+    any_registry=True,
+)
 def test_parent_chain(lab: Lab) -> None:
     """A parent may have a parent: five of them in a row are followed.
 
     Kit itself follows ten.
     """
-    registry = lab.registry()
     base = kits.plain("base")
-    uri = registry.add(base, "level-0", "v1").removeprefix("kit://")
+    uri = lab.place(base, "level-0", "v1").removeprefix("kit://")
     for number in range(1, 5):
-        uri = registry.add(_child(uri, f"c{number}"), f"level-{number}", "v1").removeprefix("kit://")
+        uri = lab.place(_child(uri, f"c{number}"), f"level-{number}", "v1").removeprefix("kit://")
     last = _child(uri, "last")
     files = {**last.files, kits.MODEL: base.files[kits.MODEL]}
-    lab.run(registry.add(last, "last")).brought(files)
+    lab.run(lab.place(last, "last")).brought(files)
 
 
 @case("modelkit.parent-cycle", level=MUST, since="0.1", ref=refs.KIT_PARENTS, features={"parents"})

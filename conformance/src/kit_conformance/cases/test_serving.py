@@ -29,7 +29,14 @@ def _predicts(lab: Lab, folder: Path, expected: dict[str, Any]) -> None:
         )
 
 
-@case("serving.sklearn", level=MUST, since="0.1", ref=refs.KIT_KSERVE, reaches="a model server in processes")
+@case(
+    "serving.sklearn",
+    level=MUST,
+    since="0.1",
+    ref=refs.KIT_KSERVE,
+    reaches="a model server in processes",
+    any_registry=True,
+)
 def test_sklearn(lab: Lab) -> None:
     """A scikit-learn model is served by MLServer as KServe starts it, and predicts what it should.
 
@@ -42,7 +49,12 @@ def test_sklearn(lab: Lab) -> None:
 
 
 @case(
-    "serving.after-restart", level=MUST, since="0.1", ref=refs.K8S_INIT, reaches="a model server in processes"
+    "serving.after-restart",
+    level=MUST,
+    since="0.1",
+    ref=refs.K8S_INIT,
+    reaches="a model server in processes",
+    any_registry=True,
 )
 def test_after_restart(lab: Lab) -> None:
     """After a second run into the same folder the predictions are the same.
