@@ -26,7 +26,7 @@ from e2e.harness.images import ABSENT
 from e2e.harness.objects import Cluster
 from e2e.harness.recorder import NOT_RUN, TOO_OLD
 from e2e.harness.story import Story
-from e2e.harness.versions import IMAGES, ROOT
+from e2e.harness.versions import IMAGES, ROOT, at_least
 from e2e.harness.waiting import NotYetError, wait_until
 from kit_conformance import baseline
 
@@ -54,7 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def _absent(state: State, need: str) -> str:
     """Return why a need is not met, or ""."""
     if need.startswith("kserve>="):
-        return _too_old(state.kserve, need.removeprefix("kserve>="))
+        least = need.removeprefix("kserve>=")
+        return (
+            ""
+            if at_least(state.kserve, least)
+            else f"KServe is {state.kserve or 'absent'}, {TOO_OLD} {least} on"
+        )
     known = {
         "kserve": (state.kserve, f"KServe is absent: {state.kserve_absent}"),
         "ours": (state.private, "it acts on the machine of a cluster, or on all of it: kind's alone"),
@@ -68,11 +73,6 @@ def _absent(state: State, need: str) -> str:
         return f"this KServe has no runtime {need}"
     how = state.images.get(image, f"{ABSENT}not asked for")
     return f"{image} is {how}" if how.startswith(ABSENT) else ""
-
-
-def _too_old(version: str, least: str) -> str:
-    numbers = [tuple(map(int, v.lstrip("v").split(".")[:2])) for v in (version or "v0.0", least)]
-    return "" if numbers[0] >= numbers[1] else f"KServe is {version or 'absent'}, {TOO_OLD} {least}"
 
 
 @pytest.fixture(scope="session")

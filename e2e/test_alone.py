@@ -54,7 +54,7 @@ def test_two_that_claim_the_same(story: Story) -> None:
     assert "model.joblib" in story.files(f"services/{name}-predictor:80")
 
 
-@pytest.mark.needs("kserve>=0.20")  # 0.16 stops as well, but tells nobody why (seen)
+@pytest.mark.needs("kserve>=0.20")  # 0.16 and 0.18 stop as well, but tell nobody why (seen)
 @pytest.mark.reference(refs.KSERVE_INJECTOR)
 def test_a_pattern_that_is_none_stops_everyone(story: Story) -> None:
     """KServe asks its ClusterStorageContainers in no order; where this is the only one, it always meets the bad one."""

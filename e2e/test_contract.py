@@ -188,7 +188,7 @@ def test_a_read_only_root(story: Story, container: Container) -> None:
     assert "model.joblib" in story.files("pods/kit:8080")
 
 
-@pytest.mark.needs("kserve>=0.20")
+@pytest.mark.needs("kserve>=0.18")
 @pytest.mark.reference(refs.KSERVE_URIS)
 def test_two_kits_in_one_service(story: Story, container: Container) -> None:
     """`storageUris` with two kits brings both, for KServe gives all pairs to one initializer."""

@@ -52,7 +52,7 @@ def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, An
     assert story.initialized()["engine"] == engine
 
 
-@pytest.mark.needs("kserve-sklearnserver", "ours", "kserve>=0.20")  # 0.16 does not report it
+@pytest.mark.needs("kserve-sklearnserver", "ours", "kserve>=0.18")  # 0.16 does not report it
 @pytest.mark.reference(refs.KSERVE_STATUS)
 def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
     story.begin()

@@ -24,7 +24,7 @@ LABELS = ROOT / "fixtures/modelkits/text-labels"
 pytestmark = [pytest.mark.needs("python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
-@pytest.mark.needs("kserve>=0.20", "kserve")  # 0.16 mounts a volume that it does not make (seen)
+@pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
 @pytest.mark.reference(refs.KSERVE_URIS)
 def test_two_kits_side_by_side(story: Story, engine: str) -> None:
     story.begin()
@@ -40,7 +40,7 @@ def test_two_kits_side_by_side(story: Story, engine: str) -> None:
     assert len(story.initialized()["kits"]) == 2
 
 
-@pytest.mark.needs("kserve>=0.20", "kserve")  # 0.16 mounts a volume that it does not make (seen)
+@pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
 @pytest.mark.reference(refs.KSERVE_URIS)
 def test_a_kit_beside_a_stranger(story: Story) -> None:
     """KServe gives all URIs to the container of the first one, which is asked for more than it can."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROFILE = "cluster"
 NOT_RUN = "not run: "
-TOO_OLD = "and it came with"  # part of the reason when a version lacks what a story is about
+TOO_OLD = "and this is seen from"  # part of the reason when a version lacks what a story is about
 CANDIDATE = "candidate"  # the parameter that says whose image initializes
 FINDINGS = (AssertionError, GaveUpError, pytest.fail.Exception)
 _ATTRIBUTE = "story_record"

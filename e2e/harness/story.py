@@ -20,7 +20,7 @@ from e2e.harness import cluster as kind
 from e2e.harness import files
 from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.shell import run
-from e2e.harness.versions import ROOT
+from e2e.harness.versions import ROOT, at_least
 from e2e.harness.waiting import NeverError, NotYetError, wait_until
 from kit_conformance.testbed.kitcli import Kit
 from kit_conformance.testbed.kits import pack, push
@@ -232,7 +232,7 @@ class Story:
         KServe 0.16 does not look again when an initializer fails, and goes on to tell that the load is pending (so
         it was seen), so there the state of the container is returned.
         """
-        if not self.state.kserve.startswith("v0.2"):
+        if not at_least(self.state.kserve, "v0.18"):
             return self.wait_ended(timeout=timeout)
 
         def look() -> Object:

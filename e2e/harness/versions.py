@@ -18,6 +18,12 @@ NODE_IMAGE: str = _DATA["kubernetes"]["node"]
 IMAGES: dict[str, str] = _DATA["images"]
 
 
+def at_least(version: str, least: str) -> bool:
+    """Tell whether a version is that of `least` or a later one, by their first two numbers."""
+    numbers = [tuple(map(int, v.lstrip("v").split(".")[:2])) for v in (version or "v0.0", least)]
+    return numbers[0] >= numbers[1]
+
+
 def controller_image(version: str) -> str:
     """Name the image of KServe's manager, as KServe's own manifests do."""
     return f"{KSERVE['controller']}:{version}"
