@@ -197,7 +197,7 @@ def e2e_matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def workflows(session: nox.Session) -> None:
-    """Check workflows and action.yml: zizmor for what may be abused, actionlint (on the PATH) for what does not work."""
+    """Check workflows and action.yml: zizmor for what may be abused, actionlint (on the PATH) for what cannot work."""
     install(session, "workflows")
     session.run("zizmor", "--offline", "--no-progress", ".github/workflows", "action.yml")
     if which("actionlint"):

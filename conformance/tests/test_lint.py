@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import json
 from pathlib import Path
@@ -9,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from conformance.tests.mutants.manifests import BROKEN, GOOD
-from kit_conformance import cli, lint
+from kit_conformance import cli, lab, lint
+from kit_conformance import subject as subjects
+from kit_conformance.catalog import catalog
 from kit_conformance.lint import RULES, check, fix, load, parse
+from kit_conformance.result import Finding
+from kit_conformance.subject import connect
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,6 +118,56 @@ def test_findings_say_where(tmp_path: Path) -> None:
     (found,) = check(load([str(path)])).findings
     line = path.read_text("utf-8").splitlines().index("    name: other") + 1
     assert found.place == f"{path}:{line}"
+
+
+@pytest.mark.parametrize("way", ["file", "folder", "kustomization", "its folder", "standard input"])
+@pytest.mark.parametrize("mended", [False, True])
+def test_the_known_manifest_is_judged_however_it_is_given(
+    tmp_path: Path,
+    way: str,
+    mended: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = fix(SEED)[0] if mended else SEED
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "csc.yaml").write_text(text, "utf-8")
+    kustomization = below / "kustomization.yaml"
+    if way in {"kustomization", "its folder"}:
+        kustomization.write_text("resources: [csc.yaml]\n", "utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setenv("PATH", "")
+    given = {
+        "file": below / "csc.yaml",
+        "folder": tmp_path,
+        "kustomization": kustomization,
+        "its folder": below,
+        "standard input": "-",
+    }
+    assert cli.main(["lint", "--json", str(given[way])]) == (0 if mended else 1)
+    found = {each["rule"] for each in json.loads(capsys.readouterr().out)}
+    assert found == set() if mended else {"container-name", "formats-place"} <= found
+
+
+def test_standard_input_cannot_be_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["lint", "--fix", "-"]) == 2
+    assert "standard input" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_case_of_a_rule_fails_for_its_mistake_alone(rule: str, tmp_path: Path) -> None:
+    found = catalog()[f"manifest.{rule}"]
+    case = getattr(importlib.import_module(found.module), found.function)
+    for text, broken in ((GOOD, False), (BROKEN[rule].text(), True)):
+        path = tmp_path / "m.yaml"
+        path.write_text(text, "utf-8")
+        subject = connect("command:/bin/true", subjects.load("bare"))  # a manifest is judged without it
+        with (
+            lab.new(subject, lab.Settings(manifests=(str(path),))) as made,
+            pytest.raises(Finding) if broken else contextlib.nullcontext(),
+        ):
+            case(made)
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
