@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from kit_conformance.selection import Options
     from kit_conformance.subject import Subject
+    from kit_conformance.subject.base import Identity
 
 _EVIDENCE: Final = pytest.StashKey[dict[str, Any]]()
 _VERDICT: Final = pytest.StashKey[tuple[State, str]]()
@@ -79,14 +80,28 @@ class Session:
         self.records: dict[str, CaseRecord] = {}
         self.expected: set[str] = set()
         self.problems: list[str] = []
+        self.identity: Identity | None = None
         self.report: Report | None = None
         self.written: Path | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Find out what is tested, before anything is: an image that does not start is no failure of a case."""
+        if self.worker:
+            return
+        try:
+            self.identity = self.subject.identity
+        except SubjectError as error:
+            self.subject.close()
+            raise pytest.UsageError(str(error)) from error
 
     # which cases run
 
     def pytest_report_header(self) -> list[str]:
         """Say what is tested."""
-        identity = self.subject.identity
+        identity = self.identity
+        if identity is None:
+            return []
         return [
             f"subject: {identity.given} as {self.subject_config.name} {identity.version}".rstrip(),
             f"cases: {len(self.cases)} of {', '.join(dict.fromkeys(each.profile for each in self.cases.values()))}",
@@ -250,7 +265,7 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report, whatever has happened, and let the exit code say what is in it."""
-        if self.worker:
+        if self.worker or self.identity is None:
             self.subject.close()
             return
         for identifier in sorted(self.expected - self.records.keys()):
@@ -258,12 +273,12 @@ class Session:
             self.records[identifier] = _complete(catalog()[identifier], given)
         if exitstatus in {2, 3, 4}:
             self.problems.append(f"the run was broken off (pytest's exit code {int(exitstatus)})")
-        self.report = self._report()
+        self.report = self._report(self.identity)
         try:
             self._write(self.report)
         except OSError as error:
             self.problems.append(f"the report could not be written: {error}")
-            self.report = self._report()
+            self.report = self._report(self.identity)
         self.subject.close()
         code = {"conformant": 0, "not-conformant": 1, "error": 2}[self.report.result]
         others = code == 0 and exitstatus == 1  # tests that are no cases have failed
@@ -275,8 +290,7 @@ class Session:
         if path := self.options.text("--write-baseline"):
             put(Path(path), baseline.write(report.cases, self.baseline))
 
-    def _report(self) -> Report:
-        identity = self.subject.identity
+    def _report(self, identity: Identity) -> Report:
         redactor = Redactor()
         cases = tuple(self.records[each] for each in catalog() if each in self.records)
         return Report(

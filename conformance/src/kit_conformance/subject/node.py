@@ -16,6 +16,7 @@ import shlex
 import tarfile
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from kit_conformance import tree as trees
 from kit_conformance.subject.base import CannotError, SubjectError
@@ -56,6 +57,8 @@ elif command -v curl >/dev/null; then curl -sf -m 5 -o /dev/null "$1"; exit $(( 
 elif command -v python3 >/dev/null; then
   python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)' "$1" 2>/dev/null
   exit $(( $? != 0 ));
+elif command -v bash >/dev/null && command -v timeout >/dev/null; then
+  timeout 5 bash -c ": < /dev/tcp/$2/$3" 2>/dev/null; exit $(( $? != 0 ));
 fi
 exit 3
 """
@@ -229,9 +232,10 @@ class Node:
 
     def reaches(self, url: str) -> bool | None:
         """Say whether pods reach an address; None if the helper's image has nothing to find out with."""
+        parts = urlsplit(url)
         for code, meaning in ((0, True), (1, False)):
             with contextlib.suppress(SubjectError):
-                self.run(_REACH, url, good=(code,))
+                self.run(_REACH, url, parts.hostname or "", str(parts.port), good=(code,))
                 return meaning
         return None
 
