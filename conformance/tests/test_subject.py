@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from kit_conformance import baseline, gate
+from kit_conformance.catalog import catalog
 from kit_conformance.subject import (
     CannotError,
     ConfigError,
@@ -23,9 +26,6 @@ from kit_conformance.subject import (
 from kit_conformance.subject.base import SOME_UID, version_in
 from kit_conformance.subject.command import CommandSubject, Running
 from kit_conformance.subject.config import parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def started(folder: Path, script: str, **wishes: object) -> Running:
@@ -204,6 +204,14 @@ def test_shipped_configurations(name: str) -> None:
 def test_configuration_that_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse(text, "subject.yaml")
+
+
+def test_examples_of_the_documentation_can_be_used() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text("utf-8")
+    subject, known, policy = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert parse(subject, "docs").features == {"login", "ca"}
+    assert baseline.parse(known, "docs", catalog())
+    assert gate.policy(policy).profiles == ("contract", "restart", "integrity")
 
 
 def test_values_are_filled_in() -> None:
