@@ -269,6 +269,17 @@ def test_a_trickle_is_not_a_stall(
     trees.check(destination, SMALL)
 
 
+@pytest.mark.parametrize("kind", ["manifest", "config", "blob"])
+@pytest.mark.parametrize("fault", [faults.Slices(1, pause=0.1), faults.Cut(after=1), faults.Stall(after=1)])
+def test_a_byte_now_and_then_is_no_progress(
+    *, fault: Fault, kind: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    registry.inject(fault, kind=kind)
+    run = initialize(registry.add(SMALL, "k", "v1"), destination, env=QUICK)
+    assert run.code == 5, run.lines
+    trees.nothing_in(destination)
+
+
 def test_progress_is_said(registry: Registry, initialize: Command, destination: Path) -> None:
     registry.inject(faults.Bandwidth(500_000), kind="blob")
     run = initialize(registry.add(LARGE, "k", "v1"), destination, KIT_CONCURRENCY="1", KIT_LOG_FORMAT="json")

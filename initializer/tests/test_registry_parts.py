@@ -16,7 +16,14 @@ from kit_initializer.errors import UnreachableError, UsageError
 from kit_initializer.registry import proxy
 from kit_initializer.registry.auth import parse_challenge
 from kit_initializer.registry.download import SEGMENT_BYTES, segment_bytes
-from kit_initializer.registry.retry import Patience, StoppedError, TransientError, retry_after, unreachable
+from kit_initializer.registry.retry import (
+    Pace,
+    Patience,
+    StoppedError,
+    TransientError,
+    retry_after,
+    unreachable,
+)
 from kit_initializer.registry.url import origin_of, split
 from kit_initializer.registry.window import Window
 
@@ -210,10 +217,10 @@ def ignored(_: str) -> None:
 
 def test_patience_ends_after_so_many_failures_in_a_row() -> None:
     said: list[str] = []
-    patience = Patience(attempts=2, stalled_s=60, stop=Event(), warn=said.append)
+    patience = Patience(attempts=2, pace=Pace(60), stop=Event(), warn=said.append)
     failure = unreachable("r.example", "down")
     patience.wait(failure)
-    patience.moved()
+    patience.moved(1, "a layer")
     patience.wait(failure)
     patience.wait(failure)
     with pytest.raises(UnreachableError) as caught:
@@ -229,17 +236,28 @@ def wait_on(patience: Patience, failure: TransientError) -> None:
 
 
 def test_patience_ends_when_nothing_moves() -> None:
-    patience = Patience(attempts=None, stalled_s=0.3, stop=Event(), warn=ignored)
+    patience = Patience(attempts=None, pace=Pace(0.3), stop=Event(), warn=ignored)
     began = time.monotonic()
     with pytest.raises(UnreachableError):
         wait_on(patience, unreachable("r.example", "down"))
     assert time.monotonic() - began < 5
 
 
+def test_a_slow_disk_is_not_counted_against_the_server() -> None:
+    patience = Patience(attempts=None, pace=Pace(0.4), stop=Event(), warn=ignored)
+    time.sleep(0.5)
+    patience.pace.begin()
+    patience.wait(unreachable("r.example", "down"))
+    patience.moved(1024, "a layer")
+    time.sleep(0.5)
+    with pytest.raises(UnreachableError, match="a layer: no more than 1 bytes came"):
+        patience.moved(1, "a layer")
+
+
 @pytest.mark.parametrize(("after", "ends"), [(0.01, False), (119.0, False), (121.0, True)])
 def test_a_server_is_waited_for_but_not_for_long(*, after: float, ends: bool) -> None:
     stop = Event()
-    patience = Patience(attempts=None, stalled_s=60, stop=stop, warn=ignored)
+    patience = Patience(attempts=None, pace=Pace(60), stop=stop, warn=ignored)
     threading.Timer(0.05, stop.set).start()
     failure = unreachable("r.example", "busy", retry_after_s=after)
     with pytest.raises(UnreachableError if ends else StoppedError):
@@ -250,7 +268,7 @@ def test_a_run_that_is_called_off_waits_for_nothing() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(StoppedError):
-        Patience(attempts=None, stalled_s=60, stop=stop, warn=ignored).wait(
+        Patience(attempts=None, pace=Pace(60), stop=stop, warn=ignored).wait(
             TransientError(UnreachableError("x"))
         )
 

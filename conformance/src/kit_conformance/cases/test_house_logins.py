@@ -21,15 +21,14 @@ _USERS: Final = {"ann": "a-good-password"}
 _LOGIN: Final = ("ann", "a-good-password")
 
 
-@case("house.pairs-verified-first", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+@case("house.pairs-verified-first", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
 def test_pairs_verified_first(lab: Lab) -> None:
     """When one of two pairs collides, nothing of the other is published.
 
     All or nothing, for all pairs of a run.
     """
-    registry = lab.registry()
     first, second = kits.plain("first"), kits.model(seed=2)
-    uris = registry.add(first, "first"), registry.add(second, "second")
+    uris = lab.place(first, "first"), lab.place(second, "second")
     root = lab.destination()
     (root / "b").mkdir()
     (root / "b" / kits.MODEL).write_bytes(b"in the way")
@@ -177,14 +176,13 @@ def test_tag_and_digest(lab: Lab) -> None:
     lab.run(f"{uri}@sha256:{'0' * 64}").failed().brought_nothing()
 
 
-@case("house.unsafe-kept-apart", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE)
+@case("house.unsafe-kept-apart", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
 def test_unsafe_kept_apart(lab: Lab) -> None:
     """After a failed run nothing of it is in the destination, not even in hidden folders.
 
     What was staged takes up the volume, and the next run would have to know whose it is.
     """
-    registry = lab.registry()
-    uri = registry.add(single(kits.large().layers[0].read()[: 8 * kits.MIB], "."), "cut")
+    uri = lab.place(single(kits.large().layers[0].read()[: 8 * kits.MIB], "."), "cut")
     result = lab.run(uri).failed_with(8)
     if result.tree:
         raise Finding("something was left", sorted(result.tree))

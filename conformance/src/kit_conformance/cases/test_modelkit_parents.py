@@ -105,15 +105,22 @@ def test_parent_cycle(lab: Lab) -> None:
     lab.run(f"kit://{registry.host}/one:v1").failed("each is the other's parent").brought_nothing()
 
 
-@case("modelkit.parent-missing", level=MUST, since="0.1", ref=refs.KIT_PARENTS, features={"parents"})
+@case(
+    "modelkit.parent-missing",
+    level=MUST,
+    since="0.1",
+    ref=refs.KIT_PARENTS,
+    features={"parents"},
+    any_registry=True,
+)
 def test_parent_missing(lab: Lab) -> None:
     """A parent that is not there fails the run.
 
     Without it there is no model at all.
     """
-    registry = lab.registry()
-    lab.works(registry.add(kits.plain(), "iris"))
-    uri = registry.add(_child(f"{registry.host}/no-such-kit:v1"), "child")
+    there = lab.place(kits.plain())
+    lab.works(there)
+    uri = lab.place(_child(there.removeprefix("kit://").replace("/iris:", "/no-such-kit:")), "child")
     lab.run(uri).failed("there is no such parent").brought_nothing()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
 from kit_initializer.registry.auth import Authorizer
 from kit_initializer.registry.http import Response, Transport
-from kit_initializer.registry.retry import Patience, TransientError, retry_after, unreachable
+from kit_initializer.registry.retry import Pace, Patience, TransientError, retry_after, unreachable
 from kit_initializer.registry.url import origin_of
 from kit_initializer.verify import check_digest, digest_of, verify
 
@@ -66,9 +66,8 @@ class Registry:
 
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
-        return Patience(
-            attempts=attempts, stalled_s=self.settings.progress_timeout, stop=self.stop, warn=self.warn
-        )
+        pace = Pace(self.settings.progress_timeout)
+        return Patience(attempts=attempts, pace=pace, stop=self.stop, warn=self.warn)
 
     def abort(self) -> None:
         """Call every request off. What is under way ends with StoppedError."""

@@ -48,6 +48,7 @@ class Source:
         could not be healed.
         """
         filled = 0
+        self._patience.pace.begin()
         while filled < len(view):
             try:
                 response = self._response
@@ -64,7 +65,7 @@ class Source:
                         self._what, f"the connection ended at byte {at + filled} of {self._size}"
                     )
                 filled += count
-                self._patience.moved()
+                self._patience.moved(count, self._what)
             except TransientError as failure:
                 self.close()
                 self._patience.wait(failure)

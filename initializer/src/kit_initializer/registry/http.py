@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kit_initializer import __version__
 from kit_initializer.errors import InitializerError, UnreachableError
-from kit_initializer.registry.retry import StoppedError, TransientError, unreachable
+from kit_initializer.registry.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.registry.url import Origin, split
 from kit_initializer.registry.wire import ClosedError, ProtocolError, Wire
 
@@ -54,12 +54,14 @@ class Response:
         return count
 
     def read(self, limit: int) -> bytes:
-        """Return the whole body; UnreachableError when it is longer than `limit` bytes."""
+        """Return the whole body; UnreachableError when it is longer than `limit` bytes, or comes too slowly."""
         body = bytearray()
+        pace = Pace(self._transport.settings.progress_timeout)
         buffer = memoryview(bytearray(min(limit + 1, 64 * 1024)))
         try:
             while count := self.readinto(buffer):
                 body += buffer[:count]
+                pace.moved(count, self._origin)
                 if len(body) > limit:
                     raise UnreachableError(f"{self._origin} answered with more than {limit} bytes")
         finally:
@@ -81,7 +83,7 @@ class Transport:
     """All connections of a run. Threads share it."""
 
     def __init__(self, settings: Settings, stop: Event) -> None:
-        self._settings = settings
+        self.settings = settings
         self._stop = stop
         self._lock = Lock()
         self._idle: dict[Origin, list[Wire]] = {}
@@ -121,17 +123,17 @@ class Transport:
         self, origin: Origin, wire: Wire, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
         try:
-            wire.sock.settimeout(self._settings.first_byte_timeout)
+            wire.sock.settimeout(self.settings.first_byte_timeout)
             wire.send("GET" if body is None else "POST", target, headers.items(), body)
             response = Response(self, origin, wire)
-            wire.sock.settimeout(self._settings.stall_timeout)
+            wire.sock.settimeout(self.settings.stall_timeout)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             self.drop(wire)
             raise self.failure(origin, error, "no answer") from error
         return response
 
     def _connect(self, origin: Origin, via: Proxy | None) -> Wire:
-        timeout = self._settings.connect_timeout
+        timeout = self.settings.connect_timeout
         address = (origin.host, origin.port) if via is None else (via.host, via.port)
         try:
             sock = socket.create_connection(address, timeout)
@@ -156,7 +158,7 @@ class Transport:
         return wire
 
     def _proxy(self, origin: Origin) -> Proxy | None:
-        settings = self._settings
+        settings = self.settings
         if settings.proxy:
             name, url = "--proxy", settings.proxy
         elif origin.scheme == "https":
@@ -191,7 +193,7 @@ class Transport:
             if self._context is None:
                 from kit_initializer.registry import tls  # noqa: PLC0415 - OpenSSL is loaded only for TLS
 
-                self._context = tls.context(self._settings)
+                self._context = tls.context(self.settings)
             return self._context
 
     def failure(self, origin: Origin, error: Exception, doing: str) -> Exception:

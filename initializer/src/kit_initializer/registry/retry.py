@@ -15,6 +15,9 @@ _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 8.0
 # A server that asks for more is not waited for: the kubelet's own back-off is the better place to wait.
 _LONGEST_RETRY_AFTER_S = 120.0
+# What comes more slowly than a modem's line does not come: a server that sends a byte before each cut would
+# otherwise be tried for weeks.
+SLOWEST_BYTES_S = 1024
 
 
 class TransientError(Exception):
@@ -30,27 +33,52 @@ class StoppedError(InitializerError):
     """The run has been called off; whoever called it off knows why."""
 
 
+class Pace:
+    """How fast a body must come: SLOWEST_BYTES_S over any `limit_s` seconds, tries and waits included."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the clock. The time before, in which a slow disk was waited for, is not the server's."""
+        self._since = time.monotonic()
+        self._bytes = 0
+
+    def moved(self, count: int, what: object) -> None:
+        """Note that `count` bytes of `what` have come. Raises UnreachableError when that is too slow."""
+        self._bytes += count
+        if self._bytes >= SLOWEST_BYTES_S * self.limit_s:
+            self.begin()
+        elif self.elapsed() > self.limit_s:
+            raise UnreachableError(
+                f"{what}: no more than {self._bytes} bytes came in {self.limit_s:g} s",
+                hint="KIT_PROGRESS_TIMEOUT sets how long that is put up with",
+            )
+
+    def elapsed(self) -> float:
+        """Return the seconds since the clock was started, or since enough had come."""
+        return time.monotonic() - self._since
+
+
 class Patience:
     """How long to go on with one piece of work.
 
-    It ends after `attempts` failures in a row (None: no such limit), or when nothing has moved for `stalled_s`
-    seconds. A failure whose Retry-After lies beyond that is final at once.
+    It ends after `attempts` failures in a row (None: no such limit), or when what comes falls behind `pace`. A failure
+    whose Retry-After lies beyond that is final at once.
     """
 
-    def __init__(
-        self, *, attempts: int | None, stalled_s: float, stop: Event, warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, attempts: int | None, pace: Pace, stop: Event, warn: Callable[[str], None]) -> None:
         self._attempts = attempts
-        self._stalled_s = stalled_s
+        self.pace = pace
         self._stop = stop
         self._warn = warn
         self._failures = 0
-        self._moved = time.monotonic()
 
-    def moved(self) -> None:
-        """Note that bytes have come: the count of failures begins anew."""
+    def moved(self, count: int, what: object) -> None:
+        """Note that bytes have come, as `Pace.moved` does: the count of failures begins anew."""
         self._failures = 0
-        self._moved = time.monotonic()
+        self.pace.moved(count, what)
 
     def wait(self, failure: TransientError) -> None:
         """Sleep until the next try, or raise the failure's error when there is to be none."""
@@ -62,11 +90,11 @@ class Patience:
         import random  # noqa: PLC0415 - most runs never retry
 
         delay = min(_FIRST_DELAY_S * 2.0 ** (self._failures - 1), _LONGEST_DELAY_S) * random.uniform(0.5, 1.0)  # noqa: S311
-        allowed = self._stalled_s
+        allowed = self.pace.limit_s
         if failure.retry_after_s is not None:
             delay = max(delay, failure.retry_after_s)
             allowed = max(allowed, _LONGEST_RETRY_AFTER_S)
-        if time.monotonic() + delay - self._moved > allowed:
+        if self.pace.elapsed() + delay > allowed:
             raise failure.error from failure
         self._warn(f"{failure}: trying again in {delay:.1f} s")
         if self._stop.wait(delay):

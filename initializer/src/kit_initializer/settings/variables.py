@@ -124,7 +124,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("KIT_CONNECT_TIMEOUT", "10", "Seconds to wait for a connection, TLS included.", OURS),
     Variable("KIT_FIRST_BYTE_TIMEOUT", "30", "Seconds to wait for an answer to begin.", OURS),
     Variable("KIT_STALL_TIMEOUT", "30", "Seconds to wait for the next bytes of an answer.", OURS),
-    Variable("KIT_PROGRESS_TIMEOUT", "60", "Seconds in which a blob must advance, retries included.", OURS),
+    Variable(
+        "KIT_PROGRESS_TIMEOUT",
+        "60",
+        "Seconds in which a body must advance by a kilobyte for each, retries included.",
+        OURS,
+    ),
     Variable("KIT_TOTAL_TIMEOUT", "0", "Seconds for the whole run; 0 sets no limit.", OURS),
     Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),
     Variable(
