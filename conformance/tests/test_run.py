@@ -76,6 +76,11 @@ def test_a_should_that_does_not_hold_warns(honest: str, tmp_path: Path) -> None:
         (("--subject", "command:/no/such/command"), "there is no command"),
         (("--subject", "telepathy:x"), "telepathy:x"),
         (("--subject", "command:/bin/true", "--subject-config", "no-such"), "no-such"),
+        (
+            ("--subject", "command:/bin/true", "--registry", "127.0.0.1:1"),
+            "no registry answers at 127.0.0.1:1",
+        ),
+        (("--subject", "command:/bin/true", "--registry", "http://r:1"), "without a scheme"),
         (("--subject", "command:/bin/true", "--profile", "no-such"), "there is no profile"),
         (("--subject", "command:/bin/true", "--profile", "kit"), "needs --kit"),
         (("--subject", "command:/bin/true", "--case", "contract.no-such"), "no case is selected"),

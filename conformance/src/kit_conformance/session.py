@@ -26,6 +26,7 @@ from kit_conformance.subject import (
     connect,
     load,
 )
+from kit_conformance.testbed.kits import PushError, reach
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -90,8 +91,10 @@ class Session:
         if self.worker:
             return
         try:
+            if self.settings.registry:
+                reach(self.settings.registry)
             self.identity = self.subject.identity
-        except SubjectError as error:
+        except (PushError, SubjectError) as error:
             self.subject.close()
             raise pytest.UsageError(str(error)) from error
 

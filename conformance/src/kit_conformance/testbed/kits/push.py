@@ -21,6 +21,19 @@ class PushError(RuntimeError):
     """A registry that did not take what it was given."""
 
 
+def reach(host: str) -> None:
+    """Ask whether a registry with plain HTTP answers at `host:port`. PushError says what answered instead."""
+    if "/" in host:
+        raise PushError(f"{host!r} is no host:port: give it without a scheme and without a path")
+    connection = http.client.HTTPConnection(host, timeout=_TIMEOUT)
+    try:
+        _ask(connection, "GET", "/v2/", b"", {}, 200)
+    except (OSError, http.client.HTTPException) as error:
+        raise PushError(f"no registry answers at {host}: {error}") from error
+    finally:
+        connection.close()
+
+
 def push(
     kit: Kit,
     host: str,
