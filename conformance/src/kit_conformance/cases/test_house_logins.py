@@ -16,7 +16,6 @@ from kit_conformance.testbed.registry import Basic, Bearer
 if TYPE_CHECKING:
     from kit_conformance.lab import Lab
 
-_MESSAGE: Final = 1024  # bytes
 _USERS: Final = {"ann": "a-good-password"}
 _LOGIN: Final = ("ann", "a-good-password")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from kit_conformance import refs
 from kit_conformance.cases import kits
@@ -11,34 +11,13 @@ from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
 from kit_conformance.testbed.kits import (
     Kit,
-    Noise,
     assemble,
     layer,
     pack,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kit_conformance.lab import Lab
-    from kit_conformance.testbed.kits import Source
-
-_TREE: Final[Mapping[str, Source | None]] = {
-    "model/weights.bin": Noise(5000, 1),
-    "model/tokens.json": b"{}",
-    "src/predict.py": b"print()\n",
-    "data/a b.csv": b"a,b\n",
-    "docs/README.md": b"# kit\n",
-}
-_RECIPE: Final[Mapping[str, Any]] = {
-    "manifestVersion": "1.0.0",
-    "package": {"name": "shapes"},
-    "model": {"name": "m", "path": "model"},
-    "code": [{"path": "src/"}],
-    "datasets": [{"name": "d", "path": "./data/a b.csv"}],
-    "docs": [{"path": "docs/README.md"}],
-}
-
 
 # parents
 

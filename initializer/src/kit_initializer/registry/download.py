@@ -39,7 +39,6 @@ class Source:
         self._what = what
         self._patience = patience
         self._response: Response | None = None
-        self.ranges_ignored = False
 
     def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
         """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
@@ -55,7 +54,6 @@ class Source:
                 if response is None or response.at != at + filled or response.left == 0:
                     response = self._open(at + filled, end)
                     if response.at != at + filled:
-                        self.ranges_ignored = True
                         if must_range:
                             return False
                         self._pass_over(response, at + filled)
