@@ -112,6 +112,12 @@ def test_a_kustomization_with_patches_is_not_judged_without_kustomize(
         load([str(tmp_path)])
 
 
+def test_what_is_not_yaml_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: b\n```\n", "utf-8")
+    with pytest.raises(lint.LintError, match=r"a\.yaml is not YAML: line 2: found character"):
+        load([str(tmp_path)])
+
+
 def test_findings_say_where(tmp_path: Path) -> None:
     path = tmp_path / "csc.yaml"
     path.write_text(GOOD.replace("name: storage-initializer", "name: other"), "utf-8")

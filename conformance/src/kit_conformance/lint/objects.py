@@ -70,6 +70,13 @@ def find(node: yaml.Node, path: Path_) -> yaml.Node:
     return node
 
 
+def _where(error: yaml.YAMLError) -> str:
+    """Return what is wrong and in which line, in one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error).splitlines()[0]
+    return f"line {error.problem_mark.line + 1}: {error.problem}"
+
+
 def parse(text: str, source: str) -> list[Object]:
     """Return the objects of a YAML text; lists are taken apart, documents that are no objects left out."""
     loader = yaml.SafeLoader(text)
@@ -80,7 +87,7 @@ def parse(text: str, source: str) -> list[Object]:
             if node is not None:
                 found += _objects(loader.construct_document(node), node, source)
     except yaml.YAMLError as error:
-        raise LintError(f"{source} is not YAML: {str(error).splitlines()[0]}") from error
+        raise LintError(f"{source} is not YAML: {_where(error)}") from error
     finally:
         loader.dispose()
     return found
@@ -162,7 +169,7 @@ def _kustomization(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(_read(path))
     except yaml.YAMLError as error:
-        raise LintError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+        raise LintError(f"{path} is not YAML: {_where(error)}") from error
     return value if isinstance(value, dict) else {}
 
 
