@@ -155,7 +155,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--peers", type=_names, default=[], metavar="NAME,…", help="only these, and ours")
     parser.add_argument(
-        "--minutes", type=float, default=8.0, help="no growth is begun after these (%(default)s)"
+        "--minutes", type=float, default=16.0, help="no growth is begun after these (%(default)s)"
     )
     parser.add_argument(
         "--patience",
@@ -194,6 +194,9 @@ def run(options: argparse.Namespace, work: Path) -> tables.Report:
     """Measure everything that was asked for."""
     found, missing = peers.find(options)
     if options.peers:
+        if unknown := set(options.peers).difference(peer.name for peer in found):
+            known = ", ".join(peer.name for peer in found)
+            raise MissingError(f"--peers: {', '.join(sorted(unknown))} is not here; these are: {known}")
         found = [peer for peer in found if peer.name in {peers.OURS, *options.peers}]
     for peer in found:
         print(f"{peer.name}: {peer.version}")

@@ -146,3 +146,8 @@ def test_a_page_keeps_what_is_not_its_tables() -> None:
     assert "| 400 MB, tar | 1.00 | 2.00 |" in filled
     assert filled.startswith("a\n")
     assert "kept" in filled
+
+
+def test_a_peer_that_is_not_here_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--shapes=", "--growth=", "--peers=unpack", "--kit=/nonexistent"]) == 2
+    assert "--peers: unpack is not here; these are: kit-initializer" in capsys.readouterr().err
