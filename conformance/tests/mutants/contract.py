@@ -267,7 +267,7 @@ def no_proxy_at_all(world: World) -> int:
     return world.run(HTTP_PROXY=None, HTTPS_PROXY=None).code
 
 
-@mutant("contract.no-proxy")
+@mutant("contract.no-proxy", "contract.asks-nobody-else")
 def always_by_proxy(world: World) -> int:
     """Knows nothing of NO_PROXY."""
     exempt = world.environ.get("NO_PROXY", "").split(",")
