@@ -270,7 +270,7 @@ def test_a_trickle_is_not_a_stall(
 
 
 @pytest.mark.parametrize("kind", ["manifest", "config", "blob"])
-@pytest.mark.parametrize("fault", [faults.Slices(1, pause=0.1), faults.Cut(after=1), faults.Stall(after=1)])
+@pytest.mark.parametrize("fault", [faults.Slices(1, pause=0.1), faults.Cut(after=1), faults.Cut(after=200)])
 def test_a_byte_now_and_then_is_no_progress(
     *, fault: Fault, kind: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:

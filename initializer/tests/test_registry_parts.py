@@ -220,8 +220,9 @@ def test_patience_ends_after_so_many_failures_in_a_row() -> None:
     patience = Patience(attempts=2, pace=Pace(60), stop=Event(), warn=said.append)
     failure = unreachable("r.example", "down")
     patience.wait(failure)
-    patience.moved(1, "a layer")
+    patience.moved(64 * 1024, "a layer")
     patience.wait(failure)
+    patience.moved(64 * 1024 - 1, "a layer")
     patience.wait(failure)
     with pytest.raises(UnreachableError) as caught:
         patience.wait(failure)

@@ -18,6 +18,8 @@ _LONGEST_RETRY_AFTER_S = 120.0
 # What comes more slowly than a modem's line does not come: a server that sends a byte before each cut would
 # otherwise be tried for weeks.
 SLOWEST_BYTES_S = 1024
+# A connection that brought less than this before it broke has not shown that the next one will fare better.
+_WORTH_BYTES = 64 * 1024
 
 
 class TransientError(Exception):
@@ -74,15 +76,19 @@ class Patience:
         self._stop = stop
         self._warn = warn
         self._failures = 0
+        self._bytes = 0
 
     def moved(self, count: int, what: object) -> None:
-        """Note that bytes have come, as `Pace.moved` does: the count of failures begins anew."""
-        self._failures = 0
+        """Note that bytes have come, as `Pace.moved` does; enough of them, and the count of failures begins anew."""
+        self._bytes += count
+        if self._bytes >= _WORTH_BYTES:
+            self._failures = 0
         self.pace.moved(count, what)
 
     def wait(self, failure: TransientError) -> None:
         """Sleep until the next try, or raise the failure's error when there is to be none."""
         self._failures += 1
+        self._bytes = 0
         if self._stop.is_set():
             raise StoppedError("stopped")
         if self._attempts is not None and self._failures > self._attempts:
