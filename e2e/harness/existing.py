@@ -21,7 +21,7 @@ from e2e.harness.objects import MANAGER, RUN, Cluster
 from e2e.harness.registry import Registry
 from e2e.harness.shell import StepError, run
 from e2e.harness.versions import IMAGES
-from e2e.harness.waiting import NeverError, NotYetError, wait_until
+from e2e.harness.waiting import NeverError, NotYetError, stuck, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,9 +163,8 @@ def _registry(cluster: Cluster, namespace: str, kubeconfig: object) -> Iterator[
             for status in pod["status"].get("containerStatuses", []):
                 if status["ready"]:
                     return
-                waiting = status["state"].get("waiting", {})
-                if waiting.get("reason") in ("ErrImagePull", "ImagePullBackOff"):
-                    raise NeverError(f"{waiting['reason']} of {status['image']}: {waiting.get('message')}")
+                if why := stuck(status):
+                    raise NeverError(f"{status['image']}: {why}")
         raise NotYetError("it is not ready")
 
     wait_until("the registry in the cluster", ready, timeout=120)

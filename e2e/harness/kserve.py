@@ -14,7 +14,7 @@ import yaml
 
 from e2e.harness.shell import StepError, run
 from e2e.harness.versions import KSERVE, ROOT
-from e2e.harness.waiting import NeverError, NotYetError, wait_until
+from e2e.harness.waiting import NeverError, NotYetError, stuck, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,6 @@ DOWNLOADS = ROOT / "deploy" / "kserve" / "downloads"  # ignored by git
 OWN = "KSERVE_MANIFESTS_OWN"  # a variable: manifests that were given need not be the release's
 RUNTIMES = ("kserve-sklearnserver", "kserve-mlserver")
 _MANAGER = "control-plane=kserve-controller-manager"
-_STUCK = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError")
 
 
 def manifests(version: str, given: Path | None) -> Path:
@@ -170,14 +169,11 @@ def _ready(kubectl: list[str], namespace: str) -> None:
     pods: list[Object] = json.loads(found)["items"]
     for pod in pods:
         for status in pod["status"].get("containerStatuses", []):
-            waiting = status["state"].get("waiting", {})
-            if waiting.get("reason") in _STUCK:
+            if why := stuck(status):
                 log = run(
                     [*kubectl, "-n", namespace, "logs", pod["metadata"]["name"], "--tail=1"], timeout=30
                 )
-                raise NeverError(
-                    f"{waiting['reason']} of {status['image']}: {waiting.get('message', '')} {log}"
-                )
+                raise NeverError(f"{status['image']}: {why} {log}")
             if status["name"] == "manager" and status["ready"]:
                 return
     raise NotYetError(

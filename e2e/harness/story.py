@@ -21,7 +21,7 @@ from e2e.harness import files
 from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.shell import run
 from e2e.harness.versions import ROOT, at_least
-from e2e.harness.waiting import NeverError, NotYetError, wait_until
+from e2e.harness.waiting import NeverError, NotYetError, stuck, wait_until
 from kit_conformance.testbed.kitcli import Kit
 from kit_conformance.testbed.kits import pack, push
 
@@ -36,15 +36,6 @@ RECORD = ".kit-initializer.json"
 Files = dict[str, tuple[int, str, str]]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CLUSTER_WIDE = ("Namespace", "ClusterStorageContainer", "PersistentVolume")
-_STUCK = (
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "CrashLoopBackOff",
-)
 
 
 class Story:
@@ -287,9 +278,8 @@ class Story:
                     ended: Object = status["state"].get("terminated") or last or {}
                     if status["name"] == INITIALIZER and ended:
                         return ended
-                    waiting = status["state"].get("waiting") or {}
-                    if waiting.get("reason") in _STUCK:
-                        raise NeverError(f"{waiting['reason']}: {waiting.get('message')}")
+                    if why := stuck(status):
+                        raise NeverError(why)
             raise NotYetError("; ".join(self.pod_states()) or "no pod")
 
         return wait_until("the initializer's end", look, timeout=timeout)
@@ -297,13 +287,8 @@ class Story:
     def _stuck(self, selector: str = "") -> None:
         for pod in self.cluster.pods(self.name, selector):
             for status in _statuses(pod):
-                waiting = status["state"].get("waiting") or {}
-                if waiting.get("reason") in _STUCK:
-                    last = (status.get("lastState") or {}).get("terminated") or {}
-                    why = last.get("message") or waiting.get("message")
-                    raise NeverError(
-                        f"{pod['metadata']['name']}/{status['name']}: {waiting['reason']}: {why}"
-                    )
+                if why := stuck(status):
+                    raise NeverError(f"{pod['metadata']['name']}/{status['name']}: {why}")
 
     def pod_states(self) -> list[str]:
         """Return one line for each container: where it stands."""

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from e2e.harness.objects import Object
+
 T = TypeVar("T")
+
+_STUCK = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "CrashLoopBackOff",
+)
+# What a busy kubelet says while it has not read a Secret or ConfigMap yet; it tries again by itself.
+_PASSING = "timed out waiting for the condition"
 
 
 class NotYetError(Exception):
@@ -39,3 +53,13 @@ def wait_until(what: str, look: Callable[[], T], *, timeout: float, every: float
             if spent > timeout:
                 raise GaveUpError(f"{what}: not in {timeout:g} s; last seen: {seen}") from None
         time.sleep(every)
+
+
+def stuck(status: Object) -> str:
+    """Return why a container, by its status, will not start by itself, as `reason: message`; "" when it may."""
+    waiting = status["state"].get("waiting") or {}
+    reason, message = waiting.get("reason"), waiting.get("message") or ""
+    if reason not in _STUCK or _PASSING in message:
+        return ""
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    return f"{reason}: {last.get('message') or message}"
