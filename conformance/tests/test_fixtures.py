@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kit_conformance.fixtures import fixture
 from kit_conformance.testbed.kits import pack
 
 KITS = Path(__file__).parents[2] / "fixtures" / "modelkits"
@@ -54,3 +55,10 @@ def test_bigram_parts_can_be_built_again(tmp_path: Path) -> None:
     assert len(made) == 5
     for path in made:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_suite_carries_every_kit(name: str) -> None:
+    folder, expected = fixture(name)
+    assert (folder / "Kitfile").read_bytes() == (KITS / name / "Kitfile").read_bytes()
+    assert expected["files"]

@@ -1,10 +1,11 @@
 """Runs mutants against the cases of their profile, and says whether each is found by whom it should be.
 
-    python -m conformance.tests.mutants.run [CASE …] [--all] [--kit PATH] [--mlserver PYTHON] [--results DIR]
+    python -m conformance.tests.mutants.run [CASE …] [--own | --all] [--kit PATH] [--mlserver PYTHON] [--results DIR]
 
 Exit codes: 0 every mutant is found by its case and its kin and nobody else · 1 not so · 2 the time is up.
-With --all every mutant meets every case: the whole matrix, for a release. It then may be found by cases of other
-profiles, too, whichever; the results tell by which.
+With --own a mutant meets its case and its kin alone: a minute, in which each case is seen to fail, but not that no
+other one does. With --all every mutant meets every case: the whole matrix, for a release. It then may be found by
+cases of other profiles, too, whichever; the results tell by which.
 """
 
 from __future__ import annotations
@@ -73,8 +74,13 @@ def possible(settings: lab.Settings) -> tuple[str, ...]:
     return tuple(name for name in _BROKEN if given[PROFILES[name].needs])
 
 
-def cases_for(name: str, profiles: Collection[str], *, every: bool) -> list[Case]:
-    """Return the cases that a mutant meets: those of its profile, or all (a broken Kit meets those of Kits)."""
+def cases_for(name: str, profiles: Collection[str], *, alone: bool, every: bool) -> list[Case]:
+    """Return the cases that a mutant meets: those of its profile, or all (a broken Kit meets those of Kits).
+
+    With `alone` they are its own and its kin.
+    """
+    if alone:
+        return [catalog()[each] for each in (name, *EVERY[name].kin)]
     own = name.partition(".")[0]
     wanted = profiles if every and name not in BROKEN_KITS else {own}
     return [case for case in catalog().values() if case.profile in wanted]
@@ -130,7 +136,9 @@ def main(arguments: Sequence[str]) -> int:
         prog="mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("case", nargs="*", help="mutants by the case that must find them; all without")
-    parser.add_argument("--all", action="store_true", help="let every mutant meet every case")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--own", action="store_true", help="let every mutant meet its own case and its kin")
+    which.add_argument("--all", action="store_true", help="let every mutant meet every case")
     parser.add_argument("--profile", action="append", choices=_BROKEN, help="only mutants of this profile")
     parser.add_argument(
         "--kit", default=os.environ.get("KIT", ""), help="a Kit binary, 1.0 or later, to break"
@@ -152,7 +160,11 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"there is no mutant for {', '.join(unknown)}, or not with what was given")
     began = time.monotonic()
     matrix = Matrix(given.jobs, began + (LIMIT if not given.all else 20 * LIMIT), settings)
-    meetings = [(name, case.id) for name in names for case in cases_for(name, profiles, every=given.all)]
+    meetings = [
+        (name, case.id)
+        for name in names
+        for case in cases_for(name, profiles, alone=given.own, every=given.all)
+    ]
     honest = sorted({identifier for _, identifier in meetings})
     in_time = matrix.meet([*(("", identifier) for identifier in honest), *meetings])
     broken = {identifier for identifier in honest if matrix.found.get(("", identifier))}
