@@ -125,6 +125,10 @@ class Matrix:
             return False
         return True
 
+    def refused(self, cases: Iterable[str]) -> set[str]:
+        """Return which of these the honest subject did not pass."""
+        return {each for each in cases if self.found.get(("", each))}
+
     def caught_by(self, name: str) -> list[str]:
         """Return the cases that have found a mutant."""
         return sorted(case for (mutant, case), found in self.found.items() if mutant == name and found)
@@ -167,11 +171,11 @@ def main(arguments: Sequence[str]) -> int:
     ]
     honest = sorted({identifier for _, identifier in meetings})
     in_time = matrix.meet([*(("", identifier) for identifier in honest), *meetings])
-    broken = {identifier for identifier in honest if matrix.found.get(("", identifier))}
-    if again := [(name, each) for name in names for each in _doubts(name, matrix, broken, every=given.all)]:
-        in_time = (
-            matrix.meet(again) and in_time
-        )  # a busy machine is no reason: once more, what was not as it should be
+    # a busy machine is no reason: once more, what was not as it should be, the honest subject first
+    in_time = matrix.meet([("", identifier) for identifier in matrix.refused(honest) - FAILED]) and in_time
+    broken = matrix.refused(honest)
+    doubts = [(name, each) for name in names for each in _doubts(name, matrix, broken, every=given.all)]
+    in_time = matrix.meet(doubts) and in_time
     matrix.pool.shutdown(wait=False, cancel_futures=True)
     return _report(
         names, matrix, broken, in_time=in_time, began=began, results=given.results, every=given.all
