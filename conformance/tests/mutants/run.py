@@ -170,13 +170,17 @@ def main(arguments: Sequence[str]) -> int:
         for case in cases_for(name, profiles, alone=given.own, every=given.all)
     ]
     honest = sorted({identifier for _, identifier in meetings})
-    in_time = matrix.meet([*(("", identifier) for identifier in honest), *meetings])
-    # a busy machine is no reason: once more, what was not as it should be, the honest subject first
-    in_time = matrix.meet([("", identifier) for identifier in matrix.refused(honest) - FAILED]) and in_time
-    broken = matrix.refused(honest)
-    doubts = [(name, each) for name in names for each in _doubts(name, matrix, broken, every=given.all)]
-    in_time = matrix.meet(doubts) and in_time
-    matrix.pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        in_time = matrix.meet([*(("", identifier) for identifier in honest), *meetings])
+        # a busy machine is no reason: once more, what was not as it should be, the honest subject first
+        in_time = (
+            matrix.meet([("", identifier) for identifier in matrix.refused(honest) - FAILED]) and in_time
+        )
+        broken = matrix.refused(honest)
+        doubts = [(name, each) for name in names for each in _doubts(name, matrix, broken, every=given.all)]
+        in_time = matrix.meet(doubts) and in_time
+    finally:
+        matrix.pool.shutdown(wait=False, cancel_futures=True)
     return _report(
         names, matrix, broken, in_time=in_time, began=began, results=given.results, every=given.all
     )
