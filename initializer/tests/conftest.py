@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.registry import Registry
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ class Command:
             process.communicate()
 
 
+def failed(run: Run, code: int, slug: str, *words: str) -> None:
+    """Assert that a run failed with this code and said why, in its last line and in the termination message."""
+    assert (run.code, run.last.partition(":")[0]) == (code, slug), run.lines
+    assert len([line for line in run.lines if line.startswith(f"{slug}: ")]) == 1, run.lines
+    assert run.message == run.last
+    for word in words:
+        assert word in run.last
+
+
 @pytest.fixture
 def initialize(tmp_path: Path) -> Iterator[Command]:
     """Give the command, with its termination message beside the test's folders."""
@@ -199,6 +209,12 @@ class Trees:
     def nothing_in(folder: Path) -> None:
         """Assert that the folder is empty, or not there."""
         assert not folder.exists() or not list(folder.iterdir())
+
+
+@pytest.fixture
+def unpacker(tmp_path: Path) -> Unpacker:
+    """Unpack layers into a folder of the test."""
+    return Unpacker(tmp_path / "tree")
 
 
 @pytest.fixture

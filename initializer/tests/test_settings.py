@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,15 +12,10 @@ from hypothesis import strategies as st
 
 from kit_initializer.errors import UsageError
 from kit_initializer.settings import Settings, login, read
-from kit_initializer.settings.flags import FLAGS, split
 from kit_initializer.settings.variables import DEFAULTS, VARIABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def flagged(text: str, **environ: str) -> Settings:
-    return read({"KIT_UNPACK_FLAGS": text, **environ})
 
 
 def test_defaults() -> None:
@@ -198,170 +192,6 @@ class TestLogin:
         assert "s3cret" not in caught.value.line()
 
 
-class TestFlags:
-    def test_as_in_the_field(self) -> None:
-        settings = flagged("-v --plain-http --filter=model --filter 'docs:READ ME.md'\n-o\n")
-        assert settings.plain_http
-        assert settings.overwrite
-        assert settings.log_level == "debug"
-        assert settings.filters == ("model", "docs:READ ME.md")
-        assert settings.kit_flags == (
-            "-v",
-            "--plain-http",
-            "--filter=model",
-            "--filter",
-            "docs:READ ME.md",
-            "-o",
-        )
-
-    @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-    def test_nothing(self, text: str) -> None:
-        assert flagged(text)._replace(environ={}) == read({})
-
-    @pytest.mark.parametrize(
-        ("text", "field", "value"),
-        [
-            ("-o", "overwrite", True),
-            ("--overwrite", "overwrite", True),
-            ("--overwrite=T", "overwrite", True),
-            ("-o=1", "overwrite", True),
-            ("-o --overwrite=false", "overwrite", False),
-            ("-i", "ignore_existing", True),
-            ("--ignore-existing=FALSE", "ignore_existing", False),
-            ("--plain-http=true", "plain_http", True),
-            ("--tls-verify=false", "tls_verify", False),
-            ("--tls-verify=0", "tls_verify", False),
-            ("--tls-verify", "tls_verify", True),
-            ("--tls-cert /a --tls-cert=/b", "ca_files", ("/a", "/b")),
-            ("--proxy http://p:1", "proxy", "http://p:1"),
-            ("--proxy= ", "proxy", ""),
-            ("--concurrency 3", "concurrency", 3),
-            ("--concurrency=1000", "concurrency", 64),
-            ("-l a=b --label c=d=e -lf=", "labels", (("a", "b"), ("c", "d=e"), ("f", ""))),
-            ("-f model -fcode --filter=docs -f=datasets", "filters", ("model", "code", "docs", "datasets")),
-            ("--model", "filters", ("model",)),
-            ("--docs --kitfile --model --code --datasets", "filters", ("kitfile,model,code,datasets,docs",)),
-            ("--model --model=false", "filters", ()),
-            ("--model=false -f code", "filters", ("code",)),
-            ("--log-level warn", "log_level", "warn"),
-            ("--log-level=trace", "log_level", "debug"),
-            ("--log-level=error -v", "log_level", "debug"),
-            ("-vvv", "log_level", "debug"),
-            ("--verbose", "log_level", "debug"),
-            ("--verbose=2", "log_level", "debug"),
-            ("--verbose=0", "log_level", "info"),
-            ("-v=0", "log_level", "info"),
-            ("--progress=none", "progress", False),
-            ("--progress fancy", "progress", True),
-            ("-oiv", "ignore_existing", True),
-            ("-voffilter=x", None, "'filter=x' is not a type"),
-        ],
-    )
-    def test_each(self, text: str, field: str | None, value: object) -> None:
-        if field is None:
-            with pytest.raises(UsageError, match=str(value)):
-                flagged(text)
-            return
-        assert getattr(flagged(text), field) == value
-
-    @pytest.mark.parametrize(
-        ("text", "message", "hint"),
-        [
-            ("--plain-htpp", "--plain-htpp", "did you mean --plain-http?"),
-            ("--tls-certs=x", "--tls-certs", "did you mean --tls-cert?"),
-            ("--nothing-like-it", "--nothing-like-it", "those of kit unpack"),
-            ("--foo bar --baz qux", "--foo", "those of kit unpack"),
-            ("-x", "-x", ""),
-            ("-vx", "-x", ""),
-            ("-d /tmp", "--dir cannot be given", "leave it out"),
-            ("-d/tmp", "--dir cannot be given", "leave it out"),
-            ("--dir=/tmp", "--dir cannot be given", "leave it out"),
-            ("--include-remote", "only the Kit CLI", "KIT_ENGINE=kit"),
-            ("--as-skill", "only the Kit CLI", "KIT_ENGINE=kit"),
-            ("--as-skill=auto", "only the Kit CLI", "KIT_ENGINE=kit"),
-            ("--config /x", "only the Kit CLI", "KIT_ENGINE=kit"),
-            ("--overwrite=yes", "switch", "--overwrite=true"),
-            ("--overwrite yes", "'yes', which is no flag", "storageUri"),
-            ("r.example/iris:v1", "which is no flag", "storageUri"),
-            ("-", "which is no flag", ""),
-            ("-o -- x", "which is no flag", ""),
-            ("--proxy", "--proxy in KIT_UNPACK_FLAGS has no value", "--proxy=VALUE"),
-            ("-f", "--filter in KIT_UNPACK_FLAGS has no value", "--filter=VALUE"),
-            ("--filter=modle", "'modle' is not a type", "did you mean model?"),
-            ("--filter model:a:b", "more than one ':'", ""),
-            ("-l key", "--label is 'key'", "key=value"),
-            ("-l =v", "--label is '=v'", "key=value"),
-            ("--concurrency=0", "--concurrency is '0'", ""),
-            ("--concurrency=many", "--concurrency is 'many'", ""),
-            ("--progress=bar", "--progress is 'bar'", "none, plain, fancy"),
-            ("--log-level=loud", "--log-level is 'loud'", "trace, debug"),
-            ("--verbose=loud", "--verbose is 'loud'", ""),
-            ("--cert /c", "needs its key", "--cert and --key"),
-            ("--key /k", "needs its key", "--cert and --key"),
-            ("--filter 'open", "cannot be split", "close the quote"),
-            ("trailing\\", "cannot be split", ""),
-        ],
-    )
-    def test_refused(self, text: str, message: str, hint: str) -> None:
-        with pytest.raises(UsageError) as caught:
-            flagged(text)
-        assert message in str(caught.value)
-        assert hint in caught.value.hint
-
-    def test_what_only_kit_can_do_is_left_to_kit(self) -> None:
-        text = (
-            "--include-remote --as-skill=auto --config /x --tls-verify=false --brand-new -Z --label a=b extra"
-        )
-        settings = flagged(text, KIT_ENGINE="kit")
-        assert settings.kit_flags == tuple(text.split())
-        assert not settings.tls_verify
-        assert settings.labels == (("a", "b"),)
-        with pytest.raises(UsageError, match="--dir"):
-            flagged("--dir /x", KIT_ENGINE="kit")
-
-    def test_old_flags_beside_filters(self) -> None:
-        settings = flagged("--filter=docs --model")
-        assert settings.filters == ("model",)
-        assert settings.warnings == ("--model makes --filter=docs void; give one of them",)
-
-    def test_the_environment_wins_for_client_certificates(self) -> None:
-        settings = flagged("--cert /c --key /k", KITOPS_CLIENT_CERT="/env")
-        assert (settings.client_cert, settings.client_key) == ("/env", "/k")
-
-    def test_flags_win_over_our_own_variables(self) -> None:
-        settings = flagged("--concurrency 2 --log-level error", KIT_CONCURRENCY="4", KIT_LOG_LEVEL="debug")
-        assert (settings.concurrency, settings.log_level) == (2, "error")
-
-    def test_the_table_is_sound(self) -> None:
-        assert len({flag.name for flag in FLAGS}) == len(FLAGS)
-        shorts = [flag.short for flag in FLAGS if flag.short]
-        assert len(set(shorts)) == len(shorts)
-        assert {flag.kind for flag in FLAGS} == {"switch", "text", "list", "count", "optional"}
-
-    @given(st.lists(st.text(max_size=8), max_size=5))
-    def test_words_are_split_as_a_shell_does(self, words: list[str]) -> None:
-        assert list(split(shlex.join(words))) == words
-        assert list(split("\n".join(shlex.quote(word) for word in words))) == words
-
-    @given(
-        st.lists(
-            st.sampled_from([f"--{flag.name}" for flag in FLAGS] + [f"-{flag.short}" for flag in FLAGS])
-            | st.text(alphabet="-=fvoild truefalse,:", max_size=10),
-            max_size=6,
-        ),
-        st.sampled_from(["native", "kit"]),
-    )
-    def test_any_words_are_read_or_refused(self, words: list[str], engine: str) -> None:
-        try:
-            settings = flagged(shlex.join(words), KIT_ENGINE=engine)
-        except UsageError as error:
-            line = error.line()
-        else:
-            line = repr(settings)
-            assert settings.kit_flags == tuple(words) or not "".join(words).strip()
-        assert line.isprintable()
-
-
 class TestPatterns:
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -392,7 +222,7 @@ class TestAuthorities:
     @pytest.mark.parametrize("name", ["CA_BUNDLE_CONFIGMAP_NAME", "AWS_CA_BUNDLE_CONFIGMAP"])
     def test_bundle_of_kserve(self, bundle: Path, name: str) -> None:
         mounted = {name: "global-ca-bundle", "CA_BUNDLE_VOLUME_MOUNT_POINT": str(bundle.parent)}
-        settings = flagged("--tls-cert /flag", **mounted)
+        settings = read({"KIT_UNPACK_FLAGS": "--tls-cert /flag", **mounted})
         assert settings.ca_files == ("/flag", str(bundle))
         assert settings.warnings == ()
 
