@@ -123,6 +123,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         entry = known.get(recorder.of(item))
         if entry and recorder.candidate_of(item) == report.UPSTREAM:
+            item.stash[recorder.KNOWN] = entry
             reason = f"{entry.reason} ({entry.url})"
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason, raises=recorder.FINDINGS))
 

@@ -20,6 +20,7 @@ from e2e.harness.report import UPSTREAM
 from e2e.harness.story import INITIALIZER, example
 from e2e.harness.versions import ROOT
 from e2e.test_faults import container_id, kill, slow, whole
+from e2e.test_ways import bring_two
 from kit_conformance import refs
 from kit_conformance.testbed.registry import Basic
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     Container = Callable[..., Object]
 
 IRIS = ROOT / "fixtures/modelkits/sklearn-iris"
-LABELS = ROOT / "fixtures/modelkits/text-labels"
 KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
 USER, PASSWORD = "ann", "a-password-of-one-story"
 
@@ -192,16 +192,7 @@ def test_a_read_only_root(story: Story, container: Container) -> None:
 @pytest.mark.reference(refs.KSERVE_URIS)
 def test_two_kits_in_one_service(story: Story, container: Container) -> None:
     """`storageUris` with two kits brings both, for KServe gives all pairs to one initializer."""
-    story.begin()
-    story.apply(container())
-    uris = [
-        {"uri": story.push(IRIS, "iris"), "mountPath": "/mnt/models/iris"},
-        {"uri": story.push(LABELS, "labels"), "mountPath": "/mnt/models/labels"},
-    ]
-    name = story.serve_files(storageUris=uris)
-    story.wait_ready(name)
-    files = story.files(f"services/{name}-predictor:80")
-    assert {"iris/model.joblib", "labels/model/weights.json"} <= files.keys()
+    bring_two(story, container())
 
 
 @pytest.mark.reference(refs.K8S_TERMINATION)

@@ -24,11 +24,10 @@ LABELS = ROOT / "fixtures/modelkits/text-labels"
 pytestmark = [pytest.mark.needs("python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
-@pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
-@pytest.mark.reference(refs.KSERVE_URIS)
-def test_two_kits_side_by_side(story: Story, engine: str) -> None:
+def bring_two(story: Story, container: Object) -> None:
+    """Let one InferenceService ask for two kits, and see that both are served."""
     story.begin()
-    story.apply(story.storage_container(engine))
+    story.apply(container)
     uris = [
         {"uri": story.push(IRIS, "iris"), "mountPath": "/mnt/models/iris"},
         {"uri": story.push(LABELS, "labels"), "mountPath": "/mnt/models/labels"},
@@ -37,6 +36,12 @@ def test_two_kits_side_by_side(story: Story, engine: str) -> None:
     story.wait_ready(name)
     files = story.files(f"services/{name}-predictor:80")
     assert {"iris/model.joblib", "labels/model/weights.json"} <= files.keys()
+
+
+@pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
+@pytest.mark.reference(refs.KSERVE_URIS)
+def test_two_kits_side_by_side(story: Story, engine: str) -> None:
+    bring_two(story, story.storage_container(engine))
     assert len(story.initialized()["kits"]) == 2
 
 

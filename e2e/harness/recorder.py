@@ -14,6 +14,7 @@ import pytest
 
 from e2e.harness.evidence import redact
 from e2e.harness.waiting import GaveUpError
+from kit_conformance.baseline import Entry
 from kit_conformance.report import CaseRecord, State
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ TOO_OLD = "and this is seen from"  # part of the reason when a version lacks wha
 CANDIDATE = "candidate"  # the parameter that says whose image initializes
 FINDINGS = (AssertionError, GaveUpError, pytest.fail.Exception)
 _ATTRIBUTE = "story_record"
+KNOWN = pytest.StashKey[Entry]()  # the baseline's entry of a story that it is about
 _STATE = pytest.StashKey[tuple[State, str, float]]()
 
 
@@ -113,13 +115,14 @@ def _about(item: pytest.Item) -> dict[str, str]:
     module = inspect.getmodule(function)
     theme = inspect.cleandoc((module and module.__doc__) or "").partition("\n")[0]
     mark = item.get_closest_marker("reference")
-    expected = next((m.kwargs for m in item.iter_markers("xfail")), {})
+    known = item.stash.get(KNOWN, Entry(""))
     name = (getattr(item, "originalname", None) or item.name).removeprefix("test_").replace("_", " ")
     return {
         "title": title or name[:1].upper() + name[1:],
         "why": " ".join(why.split()) or theme,
         "ref": str(mark.args[0]) if mark else "",
-        "reason": str(expected.get("reason", "")),
+        "reason": known.reason,
+        "url": known.url,
     }
 
 
@@ -151,6 +154,6 @@ def _record(given: dict[str, Any]) -> CaseRecord:
         why=given["why"],
         seconds=given["seconds"],
         message="" if left_out else given["message"],
-        reason=given["message"] if left_out else given["reason"].partition(" (https://")[0],
-        url=given["reason"].partition(" (")[2].rstrip(")"),
+        reason=given["message"] if left_out else given["reason"],
+        url=given["url"],
     )

@@ -7,12 +7,10 @@ that was put in its place. `kit-conformance report` sets several of them side by
 from __future__ import annotations
 
 import datetime as dt
-import platform
 from typing import TYPE_CHECKING, Any
 
 from e2e.harness import recorder
-from kit_conformance import __version__
-from kit_conformance.report import CaseRecord, Report
+from kit_conformance.report import CaseRecord, Report, stamp, suite
 from kit_conformance.report.files import write as write_pages
 
 if TYPE_CHECKING:
@@ -39,9 +37,8 @@ def write(
     for candidate, record in recorder.records(terminal):
         cases.setdefault(candidate, []).append(record)
     if not made.upstream:
-        cases.pop(
-            UPSTREAM, None
-        )  # its stories are listed as not run, and there is nothing that they speak of
+        # its stories are listed as not run, and there is nothing that they speak of
+        cases.pop(UPSTREAM, None)
     moments = [
         (r.start, r.stop) for reports in terminal.stats.values() for r in reports if hasattr(r, "start")
     ]
@@ -51,16 +48,8 @@ def write(
     for candidate, records in sorted(cases.items()):  # "ours" comes before "upstream"
         image = made.upstream if candidate == UPSTREAM else made.initializer
         report = Report(
-            suite={
-                "name": "kit-conformance",
-                "version": __version__,
-                "python": platform.python_version(),
-                "platform": platform.platform(terse=True),
-                "kserve": made.kserve.removeprefix("v"),
-            },
-            started=dt.datetime.fromtimestamp(began, dt.UTC)
-            .isoformat(timespec="seconds")
-            .replace("+00:00", "Z"),
+            suite=suite(made.kserve.removeprefix("v")),
+            started=stamp(dt.datetime.fromtimestamp(began, dt.UTC)),
             seconds=ended - began,
             subject=_subject(made, image),
             configuration={

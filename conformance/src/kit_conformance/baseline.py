@@ -10,11 +10,12 @@ the matter is discussed or can be read, may be left out. Baselines that ship wit
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import yaml
+
+from kit_conformance.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -38,12 +39,7 @@ class Entry(NamedTuple):
 
 def builtin() -> dict[str, str]:
     """Return the baselines that ship with the suite, name to text."""
-    folder = files("kit_conformance") / "baselines"
-    return {
-        each.name.removesuffix(".yaml"): each.read_text("utf-8")
-        for each in sorted(folder.iterdir(), key=lambda one: one.name)
-        if each.name.endswith(".yaml")
-    }
+    return shipped("baselines")
 
 
 def load(path: Path | str, known: Collection[str]) -> dict[str, Entry]:
@@ -51,15 +47,13 @@ def load(path: Path | str, known: Collection[str]) -> dict[str, Entry]:
 
     Every id must be one of `known`.
     """
-    shipped = builtin()
-    if str(path) in shipped:
-        return parse(shipped[str(path)], str(path), known)
+    ours = builtin()
+    if str(path) in ours:
+        return parse(ours[str(path)], str(path), known)
     try:
         return parse(Path(path).read_text("utf-8"), str(path), known)
     except (OSError, UnicodeDecodeError) as error:
-        raise BaselineError(
-            f"{path} cannot be read ({error}), and is none of {', '.join(shipped)}"
-        ) from error
+        raise BaselineError(f"{path} cannot be read ({error}), and is none of {', '.join(ours)}") from error
 
 
 def parse(text: str, source: str, known: Collection[str]) -> dict[str, Entry]:

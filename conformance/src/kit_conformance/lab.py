@@ -104,10 +104,8 @@ class Lab:
     def place(self, kit: Kit, repository: str = "iris", tag: str = "v1") -> str:
         """Put a kit on a registry, whichever, and return its reference; for cases that need no faults."""
         if self.settings.registry:
-            unique = (
-                f"conformance/{self.folder.name.replace('_', '0')}/{repository}"  # two `_` may be no name
-            )
-            return push(kit, self.settings.registry, unique, tag)
+            own = self.folder.name.replace("_", "0")  # two `_` may be no name
+            return push(kit, self.settings.registry, f"conformance/{own}/{repository}", tag)
         registry = self.registries[0] if self.registries else self.registry()
         return registry.add(kit, repository, tag)
 

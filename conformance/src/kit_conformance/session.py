@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from kit_conformance import __version__, baseline, kit, lab
+from kit_conformance import baseline, kit, lab
 from kit_conformance.catalog import FEATURES, Case, CatalogError, Level, case_of, catalog
 from kit_conformance.evidence import Redactor
-from kit_conformance.report import CaseRecord, Report, State
+from kit_conformance.report import CaseRecord, Report, State, stamp, suite
 from kit_conformance.report.files import put, write
 from kit_conformance.result import Finding
 from kit_conformance.selection import OptionError
@@ -297,14 +296,8 @@ class Session:
         redactor = Redactor()
         cases = tuple(self.records[each] for each in catalog() if each in self.records)
         return Report(
-            suite={
-                "name": "kit-conformance",
-                "version": __version__,
-                "python": platform.python_version(),
-                "platform": platform.platform(terse=True),
-                "kserve": self.options.text("--kserve"),
-            },
-            started=self.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            suite=suite(self.options.text("--kserve")),
+            started=stamp(self.started),
             seconds=time.monotonic() - self.began,
             subject={
                 "name": self.subject_config.name,

@@ -56,12 +56,17 @@ def one_read(world: World) -> int:
     return world.run().code
 
 
+def _wants(world: World, header: str) -> int:
+    """Fail where the manifest comes without this header."""
+    answer = world.get(f"/v2/{world.repository}/manifests/{world.target}")
+    without = answer.status == 200 and header not in answer.headers
+    return world.fails() if without else world.run().code
+
+
 @mutant("registry.chunked")
 def has_a_length(world: World) -> int:
     """Wants a Content-Length of every manifest."""
-    answer = world.get(f"/v2/{world.repository}/manifests/{world.target}")
-    chunked = answer.status == 200 and "content-length" not in answer.headers
-    return world.fails() if chunked else world.run().code
+    return _wants(world, "content-length")
 
 
 @mutant("registry.chunked-layers")
@@ -92,9 +97,7 @@ def always_in_parts(world: World) -> int:
 @mutant("registry.no-digest-header")
 def wants_the_header(world: World) -> int:
     """Cannot do without Docker-Content-Digest."""
-    answer = world.get(f"/v2/{world.repository}/manifests/{world.target}")
-    without = answer.status == 200 and "docker-content-digest" not in answer.headers
-    return world.fails() if without else world.run().code
+    return _wants(world, "docker-content-digest")
 
 
 @mutant("registry.wrong-content-type")

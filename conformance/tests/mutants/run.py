@@ -162,6 +162,8 @@ def main(arguments: Sequence[str]) -> int:
         name for name in names if name not in EVERY or name.partition(".")[0] not in profiles
     ):
         parser.error(f"there is no mutant for {', '.join(unknown)}, or not with what was given")
+    if not names:
+        parser.error("no mutant is left to run")
     began = time.monotonic()
     matrix = Matrix(given.jobs, began + (LIMIT if not given.all else 20 * LIMIT), settings)
     meetings = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit_conformance import refs
 from kit_conformance.catalog import MUST, case
@@ -12,14 +12,17 @@ from kit_conformance.testbed.kits import pack
 from kit_conformance.testbed.serving import MLServer, ServingError, outputs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kit_conformance.lab import Lab
 
 
-def _predicts(lab: Lab, folder: Path, expected: dict[str, Any]) -> None:
+def _served(lab: Lab, *, runs: int) -> None:
+    """Let the subject bring the sample kit so many times into one folder, and hold its predictions to the kit's."""
+    folder, expected = fixture("sklearn-iris")
+    uri, to = lab.place(pack(folder)), lab.destination()
+    for _ in range(runs):
+        lab.run(uri, to=to).succeeded()
     try:
-        with MLServer(lab.settings.mlserver, folder, "iris") as server:
+        with MLServer(lab.settings.mlserver, to, "iris") as server:
             found = outputs(server.predict_v2(expected["v2"]["request"]))
     except ServingError as error:
         raise Finding("the model server does not serve it", str(error).splitlines()[-4:]) from error
@@ -42,10 +45,7 @@ def test_sklearn(lab: Lab) -> None:
 
     It is what all of this is for.
     """
-    folder, expected = fixture("sklearn-iris")
-    to = lab.destination()
-    lab.run(lab.place(pack(folder)), to=to).succeeded()
-    _predicts(lab, to, expected)
+    _served(lab, runs=1)
 
 
 @case(
@@ -61,9 +61,4 @@ def test_after_restart(lab: Lab) -> None:
 
     A pod that restarts must serve what it served.
     """
-    folder, expected = fixture("sklearn-iris")
-    to = lab.destination()
-    uri = lab.place(pack(folder))
-    for _ in range(2):
-        lab.run(uri, to=to).succeeded()
-    _predicts(lab, to, expected)
+    _served(lab, runs=2)

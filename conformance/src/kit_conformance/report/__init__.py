@@ -12,6 +12,20 @@ from kit_conformance.report.model import (
     load,
     result_of,
     schema,
+    stamp,
+    suite,
 )
 
-__all__ = ["BAD", "STATES", "CaseRecord", "Report", "ReportError", "State", "load", "result_of", "schema"]
+__all__ = [
+    "BAD",
+    "STATES",
+    "CaseRecord",
+    "Report",
+    "ReportError",
+    "State",
+    "load",
+    "result_of",
+    "schema",
+    "stamp",
+    "suite",
+]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from kit_conformance import __version__
+
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
@@ -32,6 +36,22 @@ class State(StrEnum):
 STATES: Final = tuple(State)
 BAD: Final = frozenset({State.FAIL, State.XPASS})
 _RAN: Final = frozenset({State.PASS, State.FAIL, State.WARN, State.XFAIL, State.XPASS})
+
+
+def suite(kserve: str) -> dict[str, str]:
+    """Return what a report says of the suite that made it; `kserve` is the version that it is about, or ""."""
+    return {
+        "name": "kit-conformance",
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "kserve": kserve,
+    }
+
+
+def stamp(moment: dt.datetime) -> str:
+    """Return a moment (UTC) as reports have it: 2026-01-31T12:00:00Z."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class ReportError(Exception):

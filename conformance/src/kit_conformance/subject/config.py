@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from kit_conformance.catalog import FEATURES, PROFILES
+from kit_conformance.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,24 +110,19 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 def builtin() -> dict[str, str]:
     """Return the configurations that ship with the suite, name to text."""
-    folder = files("kit_conformance.subject") / "data"
-    return {
-        each.name.removesuffix(".yaml"): each.read_text("utf-8")
-        for each in sorted(folder.iterdir(), key=lambda one: one.name)
-        if each.name.endswith(".yaml")
-    }
+    return shipped("subject", "data")
 
 
 def load(name: str) -> Config:
     """Read a configuration: a file, or the name of one that ships with the suite. Raises ConfigError."""
-    shipped = builtin()
-    if name in shipped:
-        return parse(shipped[name], name)
+    ours = builtin()
+    if name in ours:
+        return parse(ours[name], name)
     path = Path(name)
     try:
         return parse(path.read_text("utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(shipped)
+        known = ", ".join(ours)
         raise ConfigError(f"{name} cannot be read ({error}), and is none of {known}") from error
 
 
