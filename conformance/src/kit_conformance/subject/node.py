@@ -310,7 +310,7 @@ def extract(data: bytes, folder: Path, names: Iterable[str]) -> dict[str, tuple[
     """Unpack some folders of an archive of the node over those of ours, and return whose each entry is."""
     owners: dict[str, tuple[int, int]] = {}
 
-    def safe(entry: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
+    def safe(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         if entry.name.startswith("/") or ".." in entry.name.split("/"):
             raise SubjectError(f"the node sent an archive with the name {entry.name!r}")
         owners[entry.name] = (entry.uid, entry.gid)
@@ -321,5 +321,6 @@ def extract(data: bytes, folder: Path, names: Iterable[str]) -> dict[str, tuple[
     for name in names:
         trees.clear(folder / name)
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
-        tar.extractall(folder, filter=safe, numeric_owner=True)  # noqa: S202  (the filter is above)
+        tar.extraction_filter = lambda entry, _: entry  # ours is above; Pythons before 3.11.4 know none
+        tar.extractall(folder, [safe(entry) for entry in tar], numeric_owner=True)  # noqa: S202
     return owners
