@@ -139,7 +139,7 @@ def test_restarted(lab: Lab) -> None:
     registry.ledger.wait_for(1, seconds=20.0, kind="blob")
     time.sleep(0.3)
     registry.stop()
-    time.sleep(0.2)
+    time.sleep(1.5)  # long enough that who tries again soon meets a closed port too, whatever its jitter
     registry.heal()
     registry.start()
     running.finish().brought(kit)
