@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +14,6 @@ from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import TLS, Basic, Bearer, Registry, faults, refusing
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from initializer.tests.conftest import Command, Trees
 
 KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
@@ -220,3 +220,24 @@ def test_many_threads_share_a_proxy(
         assert len(proxy.asked) > 3
     assert threading.active_count() <= before + 2
     trees.check(destination, kit)
+
+
+def test_the_thread_that_writes_makes_way_for_those_that_receive(
+    registry: Registry, initialize: Command, destination: Path, trees: Trees
+) -> None:
+    """A higher nice value, the 19th field of /proc/PID/task/TID/stat, of one thread."""
+    registry.inject(faults.Stall(after=1_500_000), kind="blob")
+    run = initialize.start(registry.add(KIT, "k", "v1"), destination)
+    assert registry.ledger.wait_for(1, seconds=20.0, kind="blob")
+    deadline = time.monotonic() + 20.0
+    while (nice := niceness(run.pid)) != [0, 0, 5] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert nice == [0, 0, 5]
+    registry.heal()
+    assert run.end().code == 0
+    trees.check(destination, KIT)
+
+
+def niceness(pid: int) -> list[int]:
+    stats = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return sorted(int(stat.rpartition(")")[2].split()[16]) for stat in stats)
