@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 _TICK_S = 0.02
 _FIRST_LAYERS = 2
 _HUNGRY = 0.5
-# Receiving and hashing take longer than writing; where cores are few, the thread that writes makes way for them:
-# 400 MB from a registry on the same two cores came in 0.96 of the time (median of 31 pairs).
-_NICE = 5
+# Receiving and hashing take longer than writing: where cores are few, the thread that writes makes way for them.
+# 400 MB from a registry on the same two cores come in 0.97 of the time (0.92 to 0.99 in six series of pairs); with
+# more than 2, four layers at once take longer.
+_NICE = 2
 
 
 class Job(NamedTuple):
