@@ -87,7 +87,7 @@ def test_a_pod_deleted_in_the_middle_of_a_pull(story: Story) -> None:
         (pod,) = story.cluster.pods(story.name)
         story.cluster.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
         registry.heal()
-        story.wait_ready(name)
+        story.wait_healed(name)  # KServe may tell how the deleted pod's initializer ended
         whole(story.files(f"services/{name}-predictor:80"), kit)
 
 
