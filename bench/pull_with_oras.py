@@ -26,9 +26,8 @@ def main() -> None:
             os.rename(path, place)
             continue
         with tarfile.open(path) as archive:
-            archive.extraction_filter = lambda entry, _: (
-                entry
-            )  # our own; Pythons before 3.11.4 know no filters
+            # the kit is our own; Pythons before 3.11.4 know no filters
+            archive.extraction_filter = lambda entry, _: entry
             archive.extractall(destination)  # noqa: S202
         os.unlink(path)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from initializer.tests.conftest import failed
 from kit_conformance.testbed.kits import Noise, Source, pack
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 KIT = pack({"model/weights.bin": Noise(300_000), "model/config.json": b"{}\n"}, KITFILE)
+LARGE = pack({"model/weights.bin": Noise(2_000_000), "model/config.json": b"{}"}, KITFILE)
 
 
 def of(files: Mapping[str, Source | None]) -> Kit:
@@ -25,9 +27,7 @@ def of(files: Mapping[str, Source | None]) -> Kit:
 
 
 def collided(run: Run, *words: str) -> None:
-    assert (run.code, run.last.partition(":")[0]) == (10, "destination"), run.lines
-    for word in words:
-        assert word in run.last
+    failed(run, 10, "destination", *words)
 
 
 def downloads(registry: Registry) -> int:

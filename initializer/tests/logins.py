@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 HOST = "r.example:5000"
 CANARY = "canary-4f1d"
+ANN = {"KIT_USER": "ann", "KIT_PASSWORD": "grey-otter"}
+USERS = {"ann": "grey-otter"}  # whom a registry of a test knows
 
 
 def auth(user: str, password: str = CANARY) -> dict[str, str]:

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initializer.tests.conftest import failed
-from kit_conformance.testbed.kits import Header, Noise, Source, Tar, assemble, pack, single
+from initializer.tests.destinations import KIT, KITFILE
+from kit_conformance.testbed.kits import Header, Noise, Tar, assemble, pack, single
 from kit_conformance.testbed.registry import TLS, Basic, Bearer, Registry, faults, refusing, silent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command, Trees
-
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
-FILES: dict[str, Source | None] = {"model/weights.bin": Noise(300_000), "model/config.json": b"{}\n"}
-KIT = pack(FILES, KITFILE)
 
 
 def test_a_kit_is_in_place(registry: Registry, initialize: Command, destination: Path, trees: Trees) -> None:

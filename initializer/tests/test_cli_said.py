@@ -9,15 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit_conformance.testbed.kits import Noise, Source, pack
+from initializer.tests.destinations import KIT
 
 if TYPE_CHECKING:
     from initializer.tests.conftest import Command
     from kit_conformance.testbed.registry import Registry
-
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
-FILES: dict[str, Source | None] = {"model/weights.bin": Noise(300_000), "model/config.json": b"{}\n"}
-KIT = pack(FILES, KITFILE)
 
 
 def test_help_and_version_need_nothing(initialize: Command) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initializer.tests.conftest import failed
+from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import Registry, faults
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command, Trees
-
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import faults
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.kits import Kit
     from kit_conformance.testbed.registry import Fault, Registry
 
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 OLDER = pack({"model/older.bin": b"older"}, KITFILE)
 SMALL = pack({"model/weights.bin": Noise(100_000), "model/config.json": b"{}"}, KITFILE)
 LARGE = pack({"model/weights.bin": Noise(3_000_000), "model/config.json": b"{}"}, KITFILE)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Noise, Source, pack, push, single, tars
 from kit_conformance.testbed.registry import Registry, faults
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(900)
 
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 MEMORY_BYTES = 64 * 1024 * 1024  # what a container gets
 
 # Runs the command under a limit of open files and tells what its peak of memory was. A process of its own, and a

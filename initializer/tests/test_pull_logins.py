@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit_conformance.testbed.kits import Noise, pack
+from initializer.tests.destinations import KITFILE
+from initializer.tests.destinations import LARGE as KIT
+from initializer.tests.logins import ANN, USERS
+from kit_conformance.testbed.kits import pack
 from kit_conformance.testbed.registry import TLS, Basic, Bearer, Fault, Registry, faults
 from kit_conformance.testbed.registry.wire import Response
 
@@ -17,11 +20,6 @@ if TYPE_CHECKING:
 
     from initializer.tests.conftest import Command, Trees
     from kit_conformance.testbed.registry.faults import Exchange
-
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
-KIT = pack({"model/weights.bin": Noise(2_000_000), "model/config.json": b"{}"}, KITFILE)
-ANN = {"KIT_USER": "ann", "KIT_PASSWORD": "grey-otter"}
-USERS = {"ann": "grey-otter"}
 
 
 def kinds(registry: Registry) -> list[tuple[str, str, int]]:

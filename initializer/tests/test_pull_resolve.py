@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Kit, index, pack
 from kit_conformance.testbed.registry import Fault, faults
 from kit_conformance.testbed.registry.wire import Memory, Response
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Registry
     from kit_conformance.testbed.registry.faults import Exchange
 
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 KIT = pack({"model/a": b"a"}, KITFILE)
 
 

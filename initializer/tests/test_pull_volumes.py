@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Noise, pack
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop("mount")
 
-KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
 OLDER = pack({"model/older": b"older"}, KITFILE)
 
 # $1: options of the mount, $2: the folder, $3: the older kit, $4: the kit, $5: Python. The tree is listed at the end.

@@ -29,8 +29,8 @@ _TICK_S = 0.02
 _FIRST_LAYERS = 2
 _HUNGRY = 0.5
 # Receiving and hashing take longer than writing: where cores are few, the thread that writes makes way for them.
-# 400 MB from a registry on the same two cores come in 0.97 of the time (0.92 to 0.99 in six series of pairs); with
-# more than 2, four layers at once take longer.
+# 400 MB from a registry on the same two cores come in 0.97 of the time (0.92 to 1.00 in ten series of pairs, yielding
+# by 2 or by 5); by 5, four layers at once take longer.
 _NICE = 2
 
 
