@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +160,29 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
         assert refusal.hint
     else:
         assert str(parse(text)) == "kit://" + host + text[len("kit://" + host) :]
+
+
+# What the OCI distribution specification says of names and tags, and what hosts are made of.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_GRAMMAR = {
+    "kit://{}/m:v1": r"(?:[A-Za-z0-9][A-Za-z0-9_-]*\.)+[A-Za-z0-9_-]*[A-Za-z0-9]",
+    "kit://r.example/{}:v1": rf"{_COMPONENT}(?:/{_COMPONENT})*",
+    "kit://r.example/m:{}": r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+}
+
+
+@pytest.mark.parametrize("shape", _GRAMMAR)
+@given(part=st.text("az09AZ._-/é٣ ") | st.text("a._-/", max_size=8))
+def test_names_are_those_of_the_grammar(shape: str, part: str) -> None:
+    expected = re.fullmatch(_GRAMMAR[shape], part) is not None
+    if shape.startswith("kit://{}") and ("/" in part or "." not in part):
+        return  # other things are said of those
+    try:
+        parse(shape.format(part))
+    except UsageError:
+        assert not expected
+    else:
+        assert expected
 
 
 def test_digests() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
 import threading
+import time
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ from kit_initializer.secret import Secret
 from kit_initializer.settings import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kit_conformance.testbed.registry.faults import Exchange
     from kit_initializer.registry import Repository
@@ -51,15 +53,24 @@ LAYER = KIT.layers[0]
 BLOB = LAYER.read()
 
 
-@pytest.fixture
-def client() -> Iterator[Registry]:
+@contextlib.contextmanager
+def connected(errands: Iterable[Callable[[], None]] = ()) -> Iterator[Registry]:
+    """Give a client, and close what connections it has in the end."""
     login = Login("ann", Secret("pw"), None, "a test")
     said: list[str] = []
-    client = Registry(read(QUICK), lambda _: login, Event(), say=said.append, warn=said.append)
+    client = Registry(
+        read(QUICK), lambda _: login, Event(), say=said.append, warn=said.append, errands=errands
+    )
     yield client
     client.abort()
     for wire in tuple(client.transport._live):
         client.transport.drop(wire)
+
+
+@pytest.fixture
+def client() -> Iterator[Registry]:
+    with connected() as client:
+        yield client
 
 
 @pytest.fixture
@@ -97,6 +108,26 @@ class Reading:
             raise problems[0]
         assert seen == self.checked
         return bytes(seen)
+
+
+def test_errands_are_done_one_by_one_while_answers_are_awaited(registry: Server) -> None:
+    registry.add(KIT, "k", "v1")
+    registry.inject(faults.Hang(), kind="manifest", times=1)
+    done: list[int] = []
+
+    def errand() -> None:
+        done.append(len(done))
+        deadline = time.monotonic() + 5
+        while not any(entry.faults for entry in registry.ledger):
+            assert time.monotonic() < deadline, "the request has not been sent"
+            time.sleep(0.01)
+        registry.release()  # only now the answer comes
+
+    with connected([errand] * 2) as client:
+        repository = client.repository(registry.host, "k")
+        for expected in ([0], [0, 1], [0, 1]):
+            repository.manifest("v1", "*/*", "it")
+            assert done == expected
 
 
 @pytest.mark.parametrize("connections", [1, 2, 4])

@@ -7,7 +7,6 @@ first part that cannot be told from a folder of a repository is a usage error.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from kit_initializer.errors import UsageError
@@ -18,7 +17,11 @@ SHAPE = "kit://host[:port]/repository[:tag][@sha256:digest]"
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
 _REPOSITORY_LIMIT = 255
+_TAG_LIMIT = 128
 _SHOWN = 200
+# No regular expressions: each run would compile them, which takes longer than all the rest of reading a reference.
+_NO_SEPARATORS = str.maketrans("", "", "._-")
+_SLASHES = str.maketrans("._-", "///")
 
 
 class Reference(NamedTuple):
@@ -116,7 +119,7 @@ def _host(host: str, text: str) -> str:
         port = port[1:] if len(port) != 1 else port
     else:
         name, colon, port = host.partition(":")
-        valid = bool(re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", name)) and ".." not in name
+        valid = _is_name(name) and ".." not in name and name[0].isalnum() and name[-1].isalnum()
         port = port or colon
         if valid and not port and "." not in name and name.lower() != "localhost":
             raise UsageError(
@@ -140,9 +143,24 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
+def _is_name(text: str) -> bool:
+    """Say whether the text is made of letters, digits, ".", "_" and "-", not of separators alone."""
+    return text.isascii() and text.translate(_NO_SEPARATORS).isalnum()
+
+
+def _is_component(text: str) -> bool:
+    """Say whether the text is a part of a repository's name (OCI distribution specification, "Pulling manifests").
+
+    Lower case letters and digits; between them one ".", one or two "_", or any number of "-".
+    """
+    while "--" in text:
+        text = text.replace("--", "-")
+    words = text.replace("__", "_").translate(_SLASHES).split("/")
+    return text.isascii() and text == text.lower() and all(word.isalnum() for word in words)
+
+
 def _repository(path: str) -> str:
-    component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-    if re.fullmatch(rf"{component}(?:/{component})*", path) and len(path) <= _REPOSITORY_LIMIT:
+    if all(map(_is_component, path.split("/"))) and len(path) <= _REPOSITORY_LIMIT:
         return path
     if path != path.lower():
         hint = f"repositories are lower case: {_shown(path.lower())}"
@@ -158,7 +176,7 @@ def _repository(path: str) -> str:
 
 
 def _check_tag(tag: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag):
+    if not (_is_name(tag.replace("_", "0")) and tag[0] not in ".-" and len(tag) <= _TAG_LIMIT):
         raise UsageError(
             f"{_shown(tag) or 'nothing'} is not a tag",
             hint="up to 128 letters, digits, '.', '_' and '-', the first neither '.' nor '-'",

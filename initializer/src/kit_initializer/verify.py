@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError, NotAModelKitError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 # The algorithms that the OCI image specification registers (descriptor.md, "Registered algorithms").
 _HEX_DIGITS = {"sha256": 64, "sha512": 128}
@@ -29,7 +32,7 @@ class Verifier:
 
     def __init__(self, digest: str, size: int, what: str) -> None:
         self._digest = check_digest(digest)
-        self._hash = hashlib.new(digest.partition(":")[0], usedforsecurity=True)
+        self._hash = _new(digest.partition(":")[0])
         self._size = size
         self._what = what
         self.seen = 0
@@ -50,9 +53,17 @@ class Verifier:
             raise IntegrityError(f"{self._what} does not match its digest", hint="push the kit again")
 
 
+def _new(algorithm: str) -> _Hash:
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which there is time while the registry looks for a manifest
+
+    return hashlib.new(algorithm, usedforsecurity=True)
+
+
 def digest_of(body: bytes, algorithm: str = "sha256") -> str:
     """Return the digest of `body` as the OCI specification writes it."""
-    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+    digest = _new(algorithm)
+    digest.update(body)
+    return f"{algorithm}:{digest.hexdigest()}"
 
 
 def verify(body: bytes, digest: str, size: int | None, what: str) -> None:

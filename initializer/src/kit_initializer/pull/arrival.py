@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from kit_initializer.archive import Tree
+    from collections.abc import Callable
+
     from kit_initializer.publish import Staging
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.reference import Reference
@@ -19,9 +20,13 @@ class Pair(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A kit whose files an engine gathers in `tree`, a folder of `staging`."""
+    """A kit on its way to a folder of `staging`, of which `root` is an open handle.
+
+    `keep` says which of its paths are wanted; None: all of them.
+    """
 
     pair: Pair
     resolved: Resolved
     staging: Staging
-    tree: Tree
+    root: int
+    keep: Callable[[str], bool] | None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kit_initializer.archive import Limits, Tree
 from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.layers import Crew, Job
-from kit_initializer.pull.resolve import contents
 from kit_initializer.report import Progress
 
 if TYPE_CHECKING:
@@ -15,36 +15,40 @@ if TYPE_CHECKING:
 
     from kit_initializer.publish import Destination
     from kit_initializer.pull.arrival import Arrival
+    from kit_initializer.pull.resolve import Contents
     from kit_initializer.registry import Registry
     from kit_initializer.report import Reporter
 
 KITFILE = "Kitfile"
 
 
-def fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> None:
+def fill(
+    arrivals: Sequence[Arrival], brought: Sequence[Contents], registry: Registry, reporter: Reporter
+) -> list[Tree]:
     """Fill every arrival's tree with verified files. Raises InitializerError, when every thread has ended."""
-    brought = [contents(registry, arrival.resolved) for arrival in arrivals]
+    trees = [Tree(arrival.root, Limits(), keep=arrival.keep) for arrival in arrivals]
     needed: dict[Destination, int] = {}
     jobs = []
-    for arrival, content in zip(arrivals, brought, strict=True):
+    for arrival, content, tree in zip(arrivals, brought, trees, strict=True):
         destination = arrival.staging.destination
         needed[destination] = needed.get(destination, 0) + sum(part.layer.size for part in content.parts)
-        jobs += [Job(part, arrival.tree, arrival.pair.folder) for part in content.parts]
+        jobs += [Job(part, tree, arrival.pair.folder) for part in content.parts]
     for destination, count in needed.items():
         destination.room(count)
     Crew(jobs, registry, Progress(reporter, sum(needed.values()))).run()
-    for arrival, content in zip(arrivals, brought, strict=True):
-        if content.parts and arrival.tree.keep is None and not arrival.tree.files:
+    for arrival, content, tree in zip(arrivals, brought, trees, strict=True):
+        if content.parts and tree.keep is None and not tree.files:
             raise EmptyError(
                 f"the layers of {arrival.pair.reference} hold no file", hint="pack the kit with its files"
             )
         if content.kitfile is not None:
-            _write_kitfile(arrival, content.kitfile)
+            _write_kitfile(arrival, tree, content.kitfile)
+    return trees
 
 
-def _write_kitfile(arrival: Arrival, content: bytes) -> None:
+def _write_kitfile(arrival: Arrival, tree: Tree, content: bytes) -> None:
     try:
-        with arrival.tree.writer("", str(arrival.pair.reference)) as writer:
+        with tree.writer("", str(arrival.pair.reference)) as writer:
             writer.file(KITFILE, [memoryview(content)])
     except OSError as error:
         raise explain(error, arrival.pair.folder) from error

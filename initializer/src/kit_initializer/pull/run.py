@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING
 
 from kit_initializer import credentials
-from kit_initializer.archive import Limits, Tree
 from kit_initializer.errors import EmptyError
 from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, Staging, explain, publish
-from kit_initializer.pull import native
 from kit_initializer.pull.arrival import Arrival, Pair
-from kit_initializer.pull.resolve import Resolved, resolve
+from kit_initializer.pull.resolve import Resolved, contents, resolve
 from kit_initializer.registry import Registry
 from kit_initializer.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kit_initializer.archive import Tree
     from kit_initializer.report import Reporter
     from kit_initializer.settings import Settings
+
+
+# What takes longest to load of all that is needed when answers have come: loaded while a manifest and a config are on
+# their way. A run that finds everything in place by its digest asks for nothing, and needs none of it.
+_ERRANDS = ("hashlib", "kit_initializer.pull.native")
 
 
 class _Place:
@@ -46,6 +52,7 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
         Event(),
         say=reporter.info,
         warn=reporter.warn,
+        errands=[partial(import_module, name) for name in _ERRANDS],
     )
     places: list[_Place] = []
     try:
@@ -57,8 +64,11 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
                 outcomes |= {pair: _unchanged(place, pair, settings, began) for pair in place.pairs}
             else:
                 changed.append(place)
-        arrivals = _bring(changed, registry, settings, reporter)
-        deliveries = [_delivery(arrival, settings) for arrival in arrivals]
+        arrivals = _stage(changed, registry, settings)
+        trees = _fill(arrivals, registry, reporter) if arrivals else []
+        deliveries = [
+            _delivery(arrival, tree, settings) for arrival, tree in zip(arrivals, trees, strict=True)
+        ]
         publish(deliveries, _collisions(settings))
         for arrival, delivery in zip(arrivals, deliveries, strict=True):
             outcomes[arrival.pair] = _outcome(arrival.pair, delivery.kit, settings, began, unchanged=False)
@@ -125,31 +135,36 @@ def selection(settings: Settings) -> str:
     return "; ".join(f"{name} {list(value)!r}" for name, value in chosen.items() if value)
 
 
-def _bring(
-    places: Sequence[_Place], registry: Registry, settings: Settings, reporter: Reporter
-) -> list[Arrival]:
-    """Stage the kits of these places, each with its own folder, and let the engine fill them."""
+def _stage(places: Sequence[_Place], registry: Registry, settings: Settings) -> list[Arrival]:
+    """Give each kit of these places a folder of its own to be gathered in."""
     arrivals = []
     for place in places:
         for pair, known in zip(place.pairs, place.resolved, strict=True):
             resolved = known or resolve(registry, pair.reference)
             if place.staging is None:
                 place.staging = place.destination.staging()
-            tree = Tree(_new_tree(place.staging), Limits(), keep=_keep(settings))
-            arrivals.append(Arrival(pair, resolved, place.staging, tree))
-    if settings.engine == "kit":
+            arrivals.append(Arrival(pair, resolved, place.staging, _new_tree(place.staging), _keep(settings)))
+    return arrivals
+
+
+def _fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> list[Tree]:
+    """Let the engine gather the kits' files."""
+    if registry.settings.engine == "kit":
         from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
 
-        kit.fill(arrivals, registry, reporter)
+        trees = kit.fill(arrivals, registry, reporter)
     else:
-        native.fill(arrivals, registry, reporter)
-    for arrival in arrivals:
-        if not arrival.tree.files:
+        brought = [contents(registry, arrival.resolved) for arrival in arrivals]
+        from kit_initializer.pull import native  # noqa: PLC0415 - loaded by now, see _ERRANDS
+
+        trees = native.fill(arrivals, brought, registry, reporter)
+    for arrival, tree in zip(arrivals, trees, strict=True):
+        if not tree.files:
             raise EmptyError(
                 f"{arrival.pair.reference} gives no file",
                 hint="check the filters and patterns, and what was packed",
             )
-    return arrivals
+    return trees
 
 
 def _new_tree(staging: Staging) -> int:
@@ -180,10 +195,10 @@ def _collisions(settings: Settings) -> Collisions:
     return Collisions.KEEP if settings.ignore_existing else Collisions.REFUSE
 
 
-def _delivery(arrival: Arrival, settings: Settings) -> Delivery:
-    files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(arrival.tree.files))
+def _delivery(arrival: Arrival, tree: Tree, settings: Settings) -> Delivery:
+    files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(tree.files))
     kit = Kit(str(arrival.pair.reference), arrival.resolved.digest, selection(settings), files)
-    return Delivery(arrival.staging, arrival.tree.root, kit)
+    return Delivery(arrival.staging, arrival.root, kit)
 
 
 def _unchanged(place: _Place, pair: Pair, settings: Settings, began: float) -> Outcome:

@@ -14,7 +14,7 @@ from kit_initializer.registry.url import origin_of
 from kit_initializer.verify import check_digest, digest_of, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from kit_initializer.credentials import Login
     from kit_initializer.secret import Secret
@@ -41,7 +41,7 @@ class Registry:
     """Everything a run fetches, over connections that its repositories share.
 
     `login` is asked for credentials once per repository, and only after the registry wanted some. `say` is told what
-    is worth a line in the log, `warn` what goes wrong and is tried again.
+    is worth a line in the log, `warn` what goes wrong and is tried again. `errands` are done while answers are awaited.
     """
 
     def __init__(
@@ -52,12 +52,13 @@ class Registry:
         *,
         say: Callable[[str], None],
         warn: Callable[[str], None],
+        errands: Iterable[Callable[[], object]] = (),
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.say = say
         self.warn = warn
-        self.transport = Transport(settings, stop)
+        self.transport = Transport(settings, stop, errands)
         self._login = login
 
     def repository(self, host: str, name: str, *, anonymous: bool = False) -> Repository:

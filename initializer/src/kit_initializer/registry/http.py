@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+from collections import deque
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kit_initializer import __version__
 from kit_initializer.errors import InitializerError, UnreachableError
@@ -16,7 +17,7 @@ from kit_initializer.registry.wire import ClosedError, ProtocolError, Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kit_initializer.registry.proxy import Proxy
     from kit_initializer.settings import Settings
@@ -80,11 +81,16 @@ class Response:
 
 
 class Transport:
-    """All connections of a run. Threads share it."""
+    """All connections of a run. Threads share it.
 
-    def __init__(self, settings: Settings, stop: Event) -> None:
+    `errands` are what the caller has to do in any case and can be done while an answer is on its way: one after each
+    request, as long as there are some.
+    """
+
+    def __init__(self, settings: Settings, stop: Event, errands: Iterable[Callable[[], object]] = ()) -> None:
         self.settings = settings
         self._stop = stop
+        self._errands = deque(errands)
         self._lock = Lock()
         self._idle: dict[Origin, list[Wire]] = {}
         self._live: set[Wire] = set()
@@ -125,6 +131,7 @@ class Transport:
         try:
             wire.sock.settimeout(self.settings.first_byte_timeout)
             wire.send("GET" if body is None else "POST", target, headers.items(), body)
+            self._run_errand()
             response = Response(self, origin, wire)
             wire.sock.settimeout(self.settings.stall_timeout)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
@@ -132,11 +139,18 @@ class Transport:
             raise self.failure(origin, error, "no answer") from error
         return response
 
+    def _run_errand(self) -> None:
+        try:
+            errand = self._errands.popleft()
+        except IndexError:
+            return
+        errand()
+
     def _connect(self, origin: Origin, via: Proxy | None) -> Wire:
         timeout = self.settings.connect_timeout
-        address = (origin.host, origin.port) if via is None else (via.host, via.port)
+        host, port = (origin.host, origin.port) if via is None else (via.host, via.port)
         try:
-            sock = socket.create_connection(address, timeout)
+            sock = socket.create_connection((_looked_up(host), port), timeout)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if origin.scheme == "https":
@@ -222,6 +236,11 @@ class Transport:
                 (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
             )
         return unreachable(where, reason, hint=hint)
+
+
+def _looked_up(host: str) -> str:
+    """Return the name as the resolver takes it: as bytes, text is put through IDNA first (+1 ms to import it)."""
+    return cast("str", host.encode()) if host.isascii() else host
 
 
 def _tunnel(sock: socket.socket, origin: Origin, via: Proxy) -> None:
