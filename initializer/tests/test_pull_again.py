@@ -58,7 +58,8 @@ def test_a_second_run_by_digest_asks_for_nothing(
 def test_a_run_loads_only_what_it_needs(registry: Registry, initialize: Command, destination: Path) -> None:
     registry.add(KIT, "iris", "v1")
     uri = f"kit://{registry.host}/iris@{KIT.digest}"
-    first, second = (initialize(uri, destination, PYTHONPROFILEIMPORTTIME="1") for _ in range(2))
+    environ = {"PYTHONPROFILEIMPORTTIME": "1", "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    first, second = (initialize(uri, destination, env=environ) for _ in range(2))
     assert (first.code, second.code) == (0, 0)
     loaded = [{line.rpartition("|")[2].strip() for line in run.lines} for run in (first, second)]
     engine = {"kit_initializer.pull.layers", "kit_initializer.archive", "_hashlib"}
