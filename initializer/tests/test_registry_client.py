@@ -140,6 +140,25 @@ def test_a_blob_over_several_connections(repository: Repository, registry: Serve
     assert len({entry.connection for entry in registry.ledger.requests(kind="blob")}) <= 2 * connections
 
 
+def test_connections_end_and_the_last_one_streams_again(repository: Repository, registry: Server) -> None:
+    registry.inject(faults.Bandwidth(300_000), kind="blob")
+    reading = Reading(repository, SEGMENT // 8)
+    for _ in range(4):
+        reading.download.connect()
+    assert registry.ledger.wait_for(5, kind="blob")
+    for _ in range(4):
+        reading.download.disconnect()
+    assert reading.download.connections == 1
+    registry.heal()
+    assert reading.all() == BLOB
+    ranges = [entry.headers.get("range", "") for entry in registry.ledger.requests(kind="blob")]
+    assert [each.endswith("-") for each in sorted(ranges) if each].count(
+        True
+    ) == 1  # to the end, once it is alone
+    assert 4 <= reading.download.delivered <= 5
+    assert reading.download.arrived >= len(BLOB)
+
+
 def test_the_last_range_that_a_server_ignores(repository: Repository, registry: Server) -> None:
     """The connection that should give it back is the only one left: nobody else would ever fetch it."""
     registry.inject(faults.NoRange(), kind="blob")

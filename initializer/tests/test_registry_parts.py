@@ -292,6 +292,35 @@ def test_a_claim_that_nobody_else_would_take_is_not_taken_back() -> None:
     assert window.claim(4) == (2, 4)
 
 
+def test_connections_leave_when_they_are_told_to_but_for_the_last() -> None:
+    window = Window(100, segment=10, slots=10, check=bytes)
+    for _ in range(3):
+        window.join()
+    window.dismiss()
+    assert (window.leaving, window.alone) == (1, False)
+    assert window.claim(1) is None
+    assert (window.leaving, window.alone) == (0, False)
+    assert window.claim(1) == (0, 1)
+    for _ in range(3):
+        window.dismiss()
+    assert window.leaving == 1
+    assert window.claim(1) is None
+    assert (window.leaving, window.alone) == (0, True)
+    assert window.claim(1) == (1, 2)
+
+
+def test_who_joins_does_not_pay_for_a_leave_that_somebody_else_took() -> None:
+    window = Window(100, segment=10, slots=10, check=bytes)
+    for _ in range(2):
+        window.join()
+    assert window.claim(1) == (0, 1)
+    window.dismiss()
+    assert window.give_back(0, 1)  # one has gone by itself
+    window.join()
+    assert window.claim(1) == (0, 1)
+    assert window.claim(1) == (1, 2)
+
+
 def test_a_failure_ends_reader_and_claimants() -> None:
     window = Window(100, segment=10, slots=1, check=bytes)
     window.join()
@@ -307,6 +336,17 @@ def test_a_failure_ends_reader_and_claimants() -> None:
         next(window.read())
 
 
+def _fetch(window: Window, blob: bytes, run: int, unwilling: bool) -> None:
+    while (claim := window.claim(run)) is not None:
+        first, last = claim
+        if unwilling and window.give_back(first, last):
+            return
+        for index in range(first, last):
+            at = index * window.segment
+            window.buffer(index)[:] = blob[at : at + window.length(index)]
+            window.landed(index)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(0, 2000),
@@ -314,35 +354,27 @@ def test_a_failure_ends_reader_and_claimants() -> None:
     slots=st.integers(4, 8),
     runs=st.lists(st.integers(1, 4), min_size=1, max_size=4),
     gives_back=st.booleans(),
+    dismissed=st.integers(0, 4),
 )
 def test_what_lands_in_any_order_leaves_in_order(
-    *, size: int, segment: int, slots: int, runs: list[int], gives_back: bool
+    *, size: int, segment: int, slots: int, runs: list[int], gives_back: bool, dismissed: int
 ) -> None:
-    """Several connections fill runs of segments, some give theirs back; all is checked once, and then read."""
+    """Several connections fill runs of segments, some give theirs back or leave; all is checked once, and then read."""
     blob = random.Random(size).randbytes(size)
     checked, seen = bytearray(), bytearray()
     window = Window(size, segment=segment, slots=slots, check=checked.extend)
 
-    def fetch(run: int, *, unwilling: bool) -> None:
-        while (claim := window.claim(run)) is not None:
-            first, last = claim
-            if unwilling and window.give_back(first, last):
-                return
-            for index in range(first, last):
-                window.buffer(index)[:] = blob[index * segment : index * segment + window.length(index)]
-                window.landed(index)
-
     def read() -> None:
-        for part in window.read():
+        for number, part in enumerate(window.read()):
+            if number < dismissed:
+                window.dismiss()
             seen.extend(part)
             assert checked.startswith(seen)
 
     threads = [threading.Thread(target=read)]
     for number, run in enumerate(runs):
         window.join()
-        threads.append(
-            threading.Thread(target=fetch, args=(run,), kwargs={"unwilling": gives_back and number > 0})
-        )
+        threads.append(threading.Thread(target=_fetch, args=(window, blob, run, gives_back and number > 0)))
     for thread in threads:
         thread.start()
     for thread in threads:

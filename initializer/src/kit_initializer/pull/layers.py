@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kit_initializer.archive import unpack
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnreachableError, UnsafeContentError
 from kit_initializer.publish import explain
+from kit_initializer.pull.connections import Connections, Traffic
 from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, segment_bytes
 from kit_initializer.verify import Verifier
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from kit_initializer.report import Progress
 
 # How often it is looked whether the network or the processor is the bottleneck. Two layers are enough to keep two
-# cores busy where a registry is near; where all readers wait for most of a tick, another connection is opened.
+# cores busy where a registry is near; where all readers wait for most of a tick, more connections are tried.
 _TICK_S = 0.02
 _FIRST_LAYERS = 2
 _HUNGRY = 0.5
@@ -56,6 +57,7 @@ class Crew:
         self._ended: list[Thread] = []
         self._free: list[memoryview] = []
         self._finished = 0
+        self._ended_arrived = self._ended_delivered = 0
         self._lock = Lock()
         self._wake = Event()
         self._error: BaseException | None = None
@@ -64,11 +66,11 @@ class Crew:
         """Bring everything, or raise the first error after every thread has ended."""
         timeout = self._registry.settings.total_timeout
         deadline = time.monotonic() + timeout if timeout else None
-        allowed = min(_FIRST_LAYERS, self._limit)
+        connections = Connections(min(_FIRST_LAYERS, self._limit), self._limit)
         last = time.monotonic()
         try:
             while True:
-                self._start(allowed)
+                self._start(connections.allowed)
                 if not self._active:
                     return
                 self._wake.wait(_TICK_S)
@@ -78,9 +80,8 @@ class Crew:
                 if deadline is not None and now > deadline:
                     raise UnreachableError(f"the kit did not come within KIT_TOTAL_TIMEOUT, {timeout:g} s")
                 if now - last >= _TICK_S:
-                    if self._hungry(now - last):
-                        allowed = min(allowed + 1, self._limit)
-                        self._add_connection()
+                    connections.update(now, self._traffic(now - last))
+                    self._match(connections.wanted)
                     last = now
                     self._progress.update(self._done())
         finally:
@@ -120,22 +121,41 @@ class Crew:
 
     def _reap(self) -> None:
         while self._ended:
-            del self._active[self._ended.pop()]
+            download = self._active.pop(self._ended.pop())
+            if download is not None:
+                self._ended_arrived += download.arrived
+                self._ended_delivered += download.delivered
         if self._error is not None:
             raise self._error
 
     def _hungry(self, elapsed_s: float) -> bool:
         """Say whether the readers of every large layer have waited for bytes most of the time."""
-        downloads = [download for download in self._active.values() if download is not None]
-        waited = [download.window.hungry_s() for download in downloads if download.window.received]
+        waited = [download.window.hungry_s() for download in self._large() if download.window.received]
         return bool(waited) and min(waited) > _HUNGRY * elapsed_s
 
-    def _add_connection(self) -> None:
-        if self._pending or self._connections() >= self._limit:
+    def _match(self, wanted: int) -> None:
+        """Open or end connections of layers that are under way, so that there are as many as wanted."""
+        if self._pending:
             return
-        divisible = [d for d in self._active.values() if d is not None and d.divisible()]
-        if divisible:
+        excess = self._connections() - wanted
+        while excess < 0 and (divisible := [each for each in self._large() if each.divisible()]):
             max(divisible, key=lambda download: download.window.unclaimed()).connect()
+            excess += 1
+        while excess > 0 and (divided := [each for each in self._large() if each.connections > 1]):
+            max(divided, key=lambda download: download.connections).disconnect()
+            excess -= 1
+
+    def _large(self) -> list[Download]:
+        return [download for download in self._active.values() if download is not None]
+
+    def _traffic(self, elapsed_s: float) -> Traffic:
+        large = self._large()
+        return Traffic(
+            arrived=self._ended_arrived + sum(download.arrived for download in large),
+            delivered=self._ended_delivered + sum(download.delivered for download in large),
+            connections=sum(download.connections for download in large),
+            hungry=self._hungry(elapsed_s),
+        )
 
     def _done(self) -> int:
         return self._finished + sum(d.window.received for d in self._active.values() if d is not None)

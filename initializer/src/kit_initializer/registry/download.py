@@ -39,6 +39,7 @@ class Source:
         self._what = what
         self._patience = patience
         self._response: Response | None = None
+        self.arrived = 0  # bytes, those included that had to be fetched again
 
     def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
         """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
@@ -63,6 +64,7 @@ class Source:
                         self._what, f"the connection ended at byte {at + filled} of {self._size}"
                     )
                 filled += count
+                self.arrived += count
                 self._patience.moved(count, self._what)
             except TransientError as failure:
                 self.close()
@@ -109,13 +111,24 @@ class Download:
         self._size = size
         self._what = what
         self._threads: list[Thread] = []
+        self._sources: list[Source] = []
         self._ranges = True
         self.window = Window(size, segment=segment, slots=RUN, check=check, free=free)
 
     @property
     def connections(self) -> int:
-        """How many connections are at work."""
-        return sum(thread.is_alive() for thread in self._threads)
+        """How many connections are at work, and will stay."""
+        return sum(thread.is_alive() for thread in self._threads) - self.window.leaving
+
+    @property
+    def delivered(self) -> int:
+        """How many connections have brought something, those included that have ended."""
+        return sum(source.arrived > 0 for source in self._sources)
+
+    @property
+    def arrived(self) -> int:
+        """How many bytes have come, over all connections."""
+        return sum(source.arrived for source in self._sources)
 
     def read(self) -> Iterator[memoryview]:
         """Yield the blob in order, each segment after it was checked."""
@@ -125,8 +138,14 @@ class Download:
         """Start one more connection. The first streams the blob; those after it take ranges ahead of it."""
         first = not self._threads
         self.window.join()
-        self.window.widen(RUN * (len(self._threads) + 1))
-        thread = Thread(target=self._work, args=(first,), name=f"fetch-{self._digest[7:19]}", daemon=True)
+        self.window.widen(RUN * (self.connections + 1))
+        source = Source(
+            self._repository, self._digest, self._size, self._what, self._repository.patience(attempts=None)
+        )
+        self._sources.append(source)
+        thread = Thread(
+            target=self._work, args=(source, first), name=f"fetch-{self._digest[7:19]}", daemon=True
+        )
         self._threads.append(thread)
         thread.start()
 
@@ -134,10 +153,11 @@ class Download:
         """Say whether another connection would have something to do."""
         return self._ranges and self.window.unclaimed() > 2 * RUN
 
-    def _work(self, first: bool) -> None:  # noqa: FBT001 - a thread's argument
-        source = Source(
-            self._repository, self._digest, self._size, self._what, self._repository.patience(attempts=None)
-        )
+    def disconnect(self) -> None:
+        """End one connection, when it has brought what it is at; the last one stays."""
+        self.window.dismiss()
+
+    def _work(self, source: Source, first: bool) -> None:  # noqa: FBT001 - a thread's argument
         try:
             self._fill(source, streaming=first)
         except BaseException as error:  # noqa: BLE001 - the readers must hear of it, and the run ends with it
@@ -148,15 +168,14 @@ class Download:
     def _fill(self, source: Source, *, streaming: bool) -> None:
         window = self.window
         expected = 0
-        keep_streaming = streaming
         must_range = not streaming
-        while (run := window.claim(1 if keep_streaming else RUN)) is not None:
+        while (run := window.claim(1 if streaming else RUN)) is not None:
             first, last = run
-            if keep_streaming and first != expected:
-                keep_streaming = False  # others have taken what comes next: go on in ranges, as they do
+            # others may have taken what comes next: go on in ranges, as they do, until they have left
+            streaming = window.alone or (streaming and first == expected)
             for index in range(first, last):
                 at = index * window.segment
-                end = None if keep_streaming or not self._ranges else min(last * window.segment, self._size)
+                end = None if streaming or not self._ranges else min(last * window.segment, self._size)
                 if not source.fill(window.buffer(index), at, end, must_range=must_range):
                     self._ranges = False
                     if window.give_back(index, last):

@@ -48,6 +48,7 @@ class Window:
         self._next = 0
         self._returned: list[tuple[int, int]] = []
         self._claimants = 0
+        self._leaving = 0
         self._hungry_since = 0.0
         self._hungry_s = 0.0
         self._error: BaseException | None = None
@@ -61,15 +62,36 @@ class Window:
     def join(self) -> None:
         """Count one more connection that will claim segments until it is told that nothing is left."""
         with self._changed:
+            self._leaving = min(self._leaving, max(self._claimants - 1, 0))
             self._claimants += 1
+
+    def dismiss(self) -> None:
+        """Let one connection have nothing more to claim, the last one excepted."""
+        with self._changed:
+            self._leaving = min(self._leaving + 1, max(self._claimants - 1, 0))
+            self._changed.notify_all()
+
+    @property
+    def leaving(self) -> int:
+        """How many connections are to end at their next claim."""
+        return self._leaving
+
+    @property
+    def alone(self) -> bool:
+        """Whether a single connection is left."""
+        return self._claimants <= 1
 
     def claim(self, run: int) -> tuple[int, int] | None:
         """Wait until there is room, and return the next segments to fill, [first, last), at most `run` of them.
 
-        None when nothing is left to fetch. Fewer are handed out only at the blob's end.
+        None when nothing is left to fetch, or not by this connection. Fewer are handed out only at the blob's end.
         """
         with self._changed:
             while True:
+                if self._leaving and self._claimants > 1:
+                    self._leaving -= 1
+                    self._claimants -= 1
+                    return None
                 if self._returned and self._error is None:
                     self._returned.sort(reverse=True)
                     return self._returned.pop()
