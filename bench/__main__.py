@@ -7,6 +7,7 @@ tree is compared with what the kit holds. Nothing is synced to a disk, on either
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -72,12 +73,15 @@ def compare(bench: Bench, shape: Shape, kit: Kit, host: str, *, at: int = 0, at_
     found = bench.found
     samples: dict[str, list[Sample | None]] = {peer.name: [] for peer in found}
     cannot = {peer.name: why for peer in found if (why := peer.cannot(shape))}
+    alone = shape.alone if peers.KIT in samples and peers.KIT not in cannot else 0.0
     load = os.getloadavg()[0]
     began = time.monotonic()
-    for number in range(bench.rounds):
+    for number in itertools.count():
         began += bench.quiet.wait()
-        late = time.monotonic() - began > shape.seconds
-        if late and number >= _ROUNDS[0]:
+        elapsed = time.monotonic() - began
+        late = elapsed > shape.seconds or number >= bench.rounds
+        over = elapsed > shape.seconds + alone if alone else late
+        if over and number >= min(_ROUNDS[0], bench.rounds):
             break
         for peer in found[:: 1 if number % 2 == 0 else -1]:
             sits_out = late and number >= _OTHERS and peer.name not in {peers.OURS, peers.KIT}
@@ -164,7 +168,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="wait so long in all for a quiet machine",
     )
-    parser.add_argument("--rounds", type=int, default=_ROUNDS[1], help="at most so many rounds (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=_ROUNDS[1], help="at most so many rounds of all (%(default)s)"
+    )
     parser.add_argument(
         "--kit", default=os.environ.get("KIT", "kit"), metavar="PATH", help="a Kit binary (KIT)"
     )

@@ -119,7 +119,12 @@ VARIABLES: tuple[Variable, ...] = (
         "Authorities to trust besides the system's, as PEM text, for a `secretKeyRef`.",
         OURS,
     ),
-    Variable("KIT_CONCURRENCY", "8", "Connections at a time, 1 to 64.", OURS),
+    Variable(
+        "KIT_CONCURRENCY",
+        "8",
+        "Connections at a time at most, 1 to 64; more than one a layer only where they bring more.",
+        OURS,
+    ),
     Variable("KIT_RETRIES", "5", "How often a request that can heal is repeated, 0 to 100.", OURS),
     Variable("KIT_CONNECT_TIMEOUT", "10", "Seconds to wait for a connection, TLS included.", OURS),
     Variable("KIT_FIRST_BYTE_TIMEOUT", "30", "Seconds to wait for an answer to begin.", OURS),
