@@ -171,6 +171,20 @@ def test_pod_that_never_starts(reason: str, phase: str, said: str) -> None:
         node.trouble(SimpleNamespace(status=status))
 
 
+class NoHelper:
+    """What the client gives for a command in a pod whose container never started: it reads a number in any status."""
+
+    @property
+    def returncode(self) -> int:
+        return int('unable to upgrade connection: container not found ("helper")')
+
+
+def test_helper_that_never_started_is_a_fault_of_the_set_up() -> None:
+    assert [node.exit_code(SimpleNamespace(returncode=code)) for code in (None, 0, 3)] == [0, 0, 3]
+    with pytest.raises(SubjectError, match="container not found"):
+        node.exit_code(NoHelper())
+
+
 def test_no_cluster_is_a_fault_of_the_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So is a suite that was installed without the extra, as it is where these tests usually run."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))

@@ -211,7 +211,7 @@ class Node:
                     raise SubjectError(f"the helper pod did not answer within {_EXEC_SECONDS:.0f} s")
             found += channel.read_channel(_STDOUT) or b""
             said += channel.read_channel(_STDERR) or b""
-            code = int(channel.returncode or 0)
+            code = exit_code(channel)
         except self._errors as error:
             raise SubjectError(f"nothing can be run in the helper pod: {error.reason}") from error
         finally:
@@ -253,6 +253,14 @@ class Node:
         """Return an archive (gzip) of some folders below a folder of the node."""
         # 1 is what GNU tar says of a file that another run is still writing
         return self.run('cd "$1" && shift && tar -czf - "$@"', folder, *names, good=(0, 1))
+
+
+def exit_code(channel: Any) -> int:  # noqa: ANN401  (an extra's)
+    """Return how a script ended; SubjectError where it never began, of which the client expects a number as well."""
+    try:
+        return int(channel.returncode or 0)
+    except (LookupError, TypeError, ValueError) as error:
+        raise SubjectError(f"nothing can be run in the helper pod: {error}") from error
 
 
 def trouble(pod: Any) -> None:  # noqa: ANN401  (an extra's)
