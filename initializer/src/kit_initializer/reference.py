@@ -176,6 +176,7 @@ def _repository(path: str) -> str:
 
 
 def _check_tag(tag: str) -> None:
+    # unlike a host or a repository, a tag may be of "_" alone
     if not (_is_name(tag.replace("_", "0")) and tag[0] not in ".-" and len(tag) <= _TAG_LIMIT):
         raise UsageError(
             f"{_shown(tag) or 'nothing'} is not a tag",

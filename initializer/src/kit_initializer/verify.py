@@ -53,17 +53,15 @@ class Verifier:
             raise IntegrityError(f"{self._what} does not match its digest", hint="push the kit again")
 
 
-def _new(algorithm: str) -> _Hash:
+def _new(algorithm: str, data: bytes = b"") -> _Hash:
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which there is time while the registry looks for a manifest
 
-    return hashlib.new(algorithm, usedforsecurity=True)
+    return hashlib.new(algorithm, data, usedforsecurity=True)
 
 
 def digest_of(body: bytes, algorithm: str = "sha256") -> str:
     """Return the digest of `body` as the OCI specification writes it."""
-    digest = _new(algorithm)
-    digest.update(body)
-    return f"{algorithm}:{digest.hexdigest()}"
+    return f"{algorithm}:{_new(algorithm, body).hexdigest()}"
 
 
 def verify(body: bytes, digest: str, size: int | None, what: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kit_initializer.publish import Staging
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.reference import Reference
@@ -20,13 +18,9 @@ class Pair(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A kit on its way to a folder of `staging`, of which `root` is an open handle.
-
-    `keep` says which of its paths are wanted; None: all of them.
-    """
+    """A kit on its way to a folder of `staging`, of which `root` is an open handle."""
 
     pair: Pair
     resolved: Resolved
     staging: Staging
     root: int
-    keep: Callable[[str], bool] | None

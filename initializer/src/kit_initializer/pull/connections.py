@@ -21,7 +21,7 @@ _TRY_LATENCIES = 4
 # The longest that is waited until all connections of a try bring something.
 _SETTLE_S = 10.0
 # How many times as many are tried. Twice as many would not do: ranges are asked for one by one, so that two connections
-# bring less than one that streams where an answer takes long (at 40 MB/s each and 0.1 s, a try with two always failed).
+# bring less than one that streams where an answer takes long (at 40 MB/s each and 0.1 s, tries with two failed).
 _STEP = 4
 # What twice as many, or more, must bring at least. Where the rate of each is limited they bring nearly as many times as
 # much; where the registry or this machine is busy, nothing, or what other pulls lose.

@@ -7,7 +7,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from kit_initializer import engine_kit
-from kit_initializer.archive import Limits, Tree
 from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import (
@@ -28,6 +27,7 @@ from kit_initializer.verify import Verifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kit_initializer.archive import Tree
     from kit_initializer.pull.arrival import Arrival
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.registry import Registry
@@ -38,9 +38,8 @@ _DIRECTORY = _READ | os.O_DIRECTORY
 _CHUNK = 1024 * 1024
 
 
-def fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> list[Tree]:
+def fill(arrivals: Sequence[Arrival], trees: Sequence[Tree], registry: Registry, reporter: Reporter) -> None:
     """Let Kit fill every arrival's tree, and note what it wrote, with the native engine's modes and patterns."""
-    trees = [Tree(arrival.root, Limits(), keep=arrival.keep) for arrival in arrivals]
     for resolved, tree in zip((arrival.resolved for arrival in arrivals), trees, strict=True):
         # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
         reference = resolved.reference._replace(tag=None, digest=resolved.digest)
@@ -61,7 +60,6 @@ def fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) ->
             tree.add(_walk(tree, tree.root, "", memoryview(bytearray(_CHUNK))))
         except OSError as error:
             raise explain(error, path) from error
-    return trees
 
 
 def _find_cause(registry: Registry, resolved: Resolved, failed: KitFailedError) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit_initializer.archive import Limits, Tree
 from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.layers import Crew, Job
@@ -13,6 +12,7 @@ from kit_initializer.report import Progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kit_initializer.archive import Tree
     from kit_initializer.publish import Destination
     from kit_initializer.pull.arrival import Arrival
     from kit_initializer.pull.resolve import Contents
@@ -23,10 +23,13 @@ KITFILE = "Kitfile"
 
 
 def fill(
-    arrivals: Sequence[Arrival], brought: Sequence[Contents], registry: Registry, reporter: Reporter
-) -> list[Tree]:
+    arrivals: Sequence[Arrival],
+    trees: Sequence[Tree],
+    brought: Sequence[Contents],
+    registry: Registry,
+    reporter: Reporter,
+) -> None:
     """Fill every arrival's tree with verified files. Raises InitializerError, when every thread has ended."""
-    trees = [Tree(arrival.root, Limits(), keep=arrival.keep) for arrival in arrivals]
     needed: dict[Destination, int] = {}
     jobs = []
     for arrival, content, tree in zip(arrivals, brought, trees, strict=True):
@@ -43,7 +46,6 @@ def fill(
             )
         if content.kitfile is not None:
             _write_kitfile(arrival, tree, content.kitfile)
-    return trees
 
 
 def _write_kitfile(arrival: Arrival, tree: Tree, content: bytes) -> None:

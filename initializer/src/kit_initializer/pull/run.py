@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from kit_initializer.settings import Settings
 
 
-# What takes longest to load of all that is needed when answers have come: loaded while a manifest and a config are on
-# their way. A run that finds everything in place by its digest asks for nothing, and needs none of it.
-_ERRANDS = ("hashlib", "kit_initializer.pull.native")
-
-
 class _Place:
     """A destination and the pairs that go there, in order."""
 
@@ -52,7 +47,11 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
         Event(),
         say=reporter.info,
         warn=reporter.warn,
-        errands=[partial(import_module, name) for name in _ERRANDS],
+        # what takes longest to load of all that is needed when answers have come; a run that finds everything in place
+        # by its digest asks for nothing, and needs none of it
+        errands=[
+            partial(import_module, name) for name in ("hashlib", f"kit_initializer.pull.{settings.engine}")
+        ],
     )
     places: list[_Place] = []
     try:
@@ -64,7 +63,7 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
                 outcomes |= {pair: _unchanged(place, pair, settings, began) for pair in place.pairs}
             else:
                 changed.append(place)
-        arrivals = _stage(changed, registry, settings)
+        arrivals = _stage(changed, registry)
         trees = _fill(arrivals, registry, reporter) if arrivals else []
         deliveries = [
             _delivery(arrival, tree, settings) for arrival, tree in zip(arrivals, trees, strict=True)
@@ -135,7 +134,7 @@ def selection(settings: Settings) -> str:
     return "; ".join(f"{name} {list(value)!r}" for name, value in chosen.items() if value)
 
 
-def _stage(places: Sequence[_Place], registry: Registry, settings: Settings) -> list[Arrival]:
+def _stage(places: Sequence[_Place], registry: Registry) -> list[Arrival]:
     """Give each kit of these places a folder of its own to be gathered in."""
     arrivals = []
     for place in places:
@@ -143,21 +142,24 @@ def _stage(places: Sequence[_Place], registry: Registry, settings: Settings) -> 
             resolved = known or resolve(registry, pair.reference)
             if place.staging is None:
                 place.staging = place.destination.staging()
-            arrivals.append(Arrival(pair, resolved, place.staging, _new_tree(place.staging), _keep(settings)))
+            arrivals.append(Arrival(pair, resolved, place.staging, _new_tree(place.staging)))
     return arrivals
 
 
 def _fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> list[Tree]:
     """Let the engine gather the kits' files."""
-    if registry.settings.engine == "kit":
+    settings = registry.settings
+    if settings.engine == "kit":
         from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
 
-        trees = kit.fill(arrivals, registry, reporter)
+        trees = _trees(arrivals, settings)
+        kit.fill(arrivals, trees, registry, reporter)
     else:
         brought = [contents(registry, arrival.resolved) for arrival in arrivals]
-        from kit_initializer.pull import native  # noqa: PLC0415 - loaded by now, see _ERRANDS
+        from kit_initializer.pull import native  # noqa: PLC0415 - loaded by now, as an errand
 
-        trees = native.fill(arrivals, brought, registry, reporter)
+        trees = _trees(arrivals, settings)
+        native.fill(arrivals, trees, brought, registry, reporter)
     for arrival, tree in zip(arrivals, trees, strict=True):
         if not tree.files:
             raise EmptyError(
@@ -165,6 +167,13 @@ def _fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -
                 hint="check the filters and patterns, and what was packed",
             )
     return trees
+
+
+def _trees(arrivals: Sequence[Arrival], settings: Settings) -> list[Tree]:
+    from kit_initializer.archive import Limits, Tree  # noqa: PLC0415 - loaded by now, with the engine
+
+    keep = _keep(settings)
+    return [Tree(arrival.root, Limits(), keep=keep) for arrival in arrivals]
 
 
 def _new_tree(staging: Staging) -> int:
