@@ -288,7 +288,8 @@ def test_a_claim_that_nobody_else_would_take_is_not_taken_back() -> None:
     assert window.claim(4) == (0, 4)
     assert not window.give_back(0, 4)
     window.join()
-    assert window.give_back(2, 4)
+    assert window.give_back(1, 4)
+    assert window.claim(1) == (1, 2)
     assert window.claim(4) == (2, 4)
 
 
@@ -321,6 +322,42 @@ def test_who_joins_does_not_pay_for_a_leave_that_somebody_else_took() -> None:
     assert window.claim(1) == (1, 2)
 
 
+def test_nobody_brings_ahead_of_what_fits_or_of_what_was_given_back() -> None:
+    window = Window(30, segment=10, slots=2, check=bytes)
+    for _ in range(2):
+        window.join()
+    assert window.claim(1) == (0, 1)
+    assert window.claim_ahead() == 1
+    assert window.claim_ahead() is None
+    window.widen(4)
+    assert window.give_back(0, 1)
+    assert window.claim_ahead() is None
+    assert window.claim(1) == (0, 1)
+    assert window.claim_ahead() == 2
+    assert window.claim_ahead() is None  # that was the last
+    window.fail(UnreachableError("down"))
+    assert window.claim_ahead() is None
+
+
+def test_what_has_landed_is_checked_once_whoever_asks() -> None:
+    checked: list[int] = []
+    window = Window(30, segment=10, slots=4, check=lambda view: checked.append(view[0]))
+    window.join()
+    for index in (1, 0):
+        assert window.claim(1)
+        window.buffer(index)[0] = index
+    window.landed(1)
+    assert (window.checkable, window.readable) == (False, False)
+    window.check()  # another one comes first
+    assert checked == []
+    window.landed(0)
+    assert (window.checkable, window.readable) == (True, False)
+    for _ in range(2):
+        window.check()
+    assert checked == [0, 1]
+    assert (window.checkable, window.readable) == (False, True)
+
+
 def test_a_failure_ends_reader_and_claimants() -> None:
     window = Window(100, segment=10, slots=1, check=bytes)
     window.join()
@@ -345,6 +382,7 @@ def _fetch(window: Window, blob: bytes, run: int, unwilling: bool) -> None:
             at = index * window.segment
             window.buffer(index)[:] = blob[at : at + window.length(index)]
             window.landed(index)
+            window.check()
 
 
 @settings(max_examples=40, deadline=None)

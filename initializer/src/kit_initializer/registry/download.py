@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError
@@ -41,11 +41,19 @@ class Source:
         self._response: Response | None = None
         self.arrived = 0  # bytes, those included that had to be fetched again
 
-    def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
+    def fill(
+        self,
+        view: memoryview,
+        at: int,
+        end: int | None,
+        *,
+        must_range: bool = False,
+        until: Callable[[], bool] | None = None,
+    ) -> int:
         """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
 
-        Returns False, with nothing lost, when the server ignores ranges although `must_range` was given. Raises what
-        could not be healed.
+        Returns how many have come: all, unless the server ignores ranges although `must_range` was given, or `until`
+        has become true. Raises what could not be healed.
         """
         filled = 0
         self._patience.pace.begin()
@@ -56,7 +64,7 @@ class Source:
                     response = self._open(at + filled, end)
                     if response.at != at + filled:
                         if must_range:
-                            return False
+                            return filled
                         self._pass_over(response, at + filled)
                 count = response.readinto(view[filled:])
                 if not count:
@@ -66,10 +74,12 @@ class Source:
                 filled += count
                 self.arrived += count
                 self._patience.moved(count, self._what)
+                if until is not None and until():
+                    break
             except TransientError as failure:
                 self.close()
                 self._patience.wait(failure)
-        return True
+        return filled
 
     def _open(self, start: int, end: int | None) -> Response:
         self.close()
@@ -93,7 +103,12 @@ class Source:
 
 
 class Download:
-    """A blob on its way, by `check`, to its reader. It starts with one connection; more can be added while it runs."""
+    """A blob on its way, by `check`, to its reader. It starts with one connection; more can be added while it runs.
+
+    A single connection streams. Its thread checks what has come; while it does, and the reader has nothing to read, the
+    reader receives what comes next: on two cores with the registry, 400 MB come to an XFS volume in 0.88 of the time
+    (0.98 over TLS; the same on tmpfs, where writing takes most of the reader's time).
+    """
 
     def __init__(
         self,
@@ -113,6 +128,9 @@ class Download:
         self._threads: list[Thread] = []
         self._sources: list[Source] = []
         self._ranges = True
+        self._turn = Lock()  # held by who receives of the stream
+        self._stream: Source | None = None
+        self._begun: tuple[int, int] | None = None  # the stream's next segment, and how much of it has come
         self.window = Window(size, segment=segment, slots=RUN, check=check, free=free)
 
     @property
@@ -132,20 +150,17 @@ class Download:
 
     def read(self) -> Iterator[memoryview]:
         """Yield the blob in order, each segment after it was checked."""
-        return self.window.read()
+        return self.window.read(self._receive_ahead)
 
     def connect(self) -> None:
-        """Start one more connection. The first streams the blob; those after it take ranges ahead of it."""
-        first = not self._threads
+        """Start one more connection. One alone streams the blob; several take ranges of it."""
         self.window.join()
         self.window.widen(RUN * (self.connections + 1))
         source = Source(
             self._repository, self._digest, self._size, self._what, self._repository.patience(attempts=None)
         )
         self._sources.append(source)
-        thread = Thread(
-            target=self._work, args=(source, first), name=f"fetch-{self._digest[7:19]}", daemon=True
-        )
+        thread = Thread(target=self._work, args=(source,), name=f"fetch-{self._digest[7:19]}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -157,30 +172,90 @@ class Download:
         """End one connection, when it has brought what it is at; the last one stays."""
         self.window.dismiss()
 
-    def _work(self, source: Source, first: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _work(self, source: Source) -> None:
         try:
-            self._fill(source, streaming=first)
+            self._fill(source)
         except BaseException as error:  # noqa: BLE001 - the readers must hear of it, and the run ends with it
             self.window.fail(error)
         finally:
             source.close()
 
-    def _fill(self, source: Source, *, streaming: bool) -> None:
+    def _fill(self, source: Source) -> None:
+        """Bring segments until none is left for this connection."""
         window = self.window
-        expected = 0
-        must_range = not streaming
-        while (run := window.claim(1 if streaming else RUN)) is not None:
-            first, last = run
-            # others may have taken what comes next: go on in ranges, as they do, until they have left
-            streaming = window.alone or (streaming and first == expected)
-            for index in range(first, last):
-                at = index * window.segment
-                end = None if streaming or not self._ranges else min(last * window.segment, self._size)
-                if not source.fill(window.buffer(index), at, end, must_range=must_range):
-                    self._ranges = False
-                    if window.give_back(index, last):
-                        return
-                    must_range = False  # nobody else is left to fetch it
-                    source.fill(window.buffer(index), at, None)
-                window.landed(index)
-            expected = last
+        while True:
+            if window.alone:
+                if not self._fill_in_order(source):
+                    return
+                continue
+            run = window.claim(RUN)
+            if run is None or not self._fill_run(source, *run):
+                return
+
+    def _fill_in_order(self, source: Source) -> bool:
+        """Bring one segment after another until there are other connections; False when nothing is left."""
+        window = self.window
+        while True:
+            window.check()
+            with self._turn:
+                if window.checkable:  # the reader has brought it just now
+                    continue
+                if self._begun is None:
+                    self._stream = None
+                    if not window.alone:
+                        return True
+                    claimed = window.claim(1)
+                    if claimed is None:
+                        return False
+                    self._begun = claimed[0], 0
+                self._stream = source
+                self._go_on(source, self._begun)
+
+    def _receive_ahead(self) -> bool:
+        """Receive in the stead of the thread that checks, until there is something to read; False to wait for that."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._stream is None:
+                return False
+            if self._begun is None:
+                index = self.window.claim_ahead()
+                if index is None:
+                    return False
+                self._begun = index, 0
+            self._go_on(self._stream, self._begun, until=lambda: self.window.readable)
+        except BaseException as error:
+            self._begun = None  # the connection's thread is not to try what has been given up
+            self.window.fail(error)
+            raise
+        finally:
+            self._turn.release()
+        return True
+
+    def _go_on(self, source: Source, begun: tuple[int, int], until: Callable[[], bool] | None = None) -> None:
+        index, filled = begun
+        view = self.window.buffer(index)[filled:]
+        count = source.fill(view, index * self.window.segment + filled, None, until=until)
+        if count < len(view):
+            self._begun = index, filled + count
+        else:
+            self._begun = None
+            self.window.landed(index)
+
+    def _fill_run(self, source: Source, first: int, last: int) -> bool:
+        """Bring a run of segments, in ranges while the server has them; False when another is to bring the rest."""
+        window = self.window
+        end = min(last * window.segment, self._size) if self._ranges else None
+        must_range = True
+        for index in range(first, last):
+            at = index * window.segment
+            view = window.buffer(index)
+            if source.fill(view, at, end, must_range=must_range) < len(view):
+                self._ranges = False
+                if window.give_back(index, last):
+                    return False
+                must_range, end = False, None  # nobody else is left to fetch it
+                source.fill(view, at, None)
+            window.landed(index)
+            window.check()
+        return True

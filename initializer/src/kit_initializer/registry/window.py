@@ -1,8 +1,8 @@
 """The bytes of one blob between the network and who reads them: landing in any order, checked and leaving in order.
 
-A window of a few segments moves over the blob. Connections claim runs of segments in it and fill them; whoever fills
-the one that comes next checks it and all that have landed behind it; the reader sees what is checked, in order, and
-gives it back, which moves the window. What is held in memory is the window, however large the blob is, and no
+A window of a few segments moves over the blob. Connections claim runs of segments in it and fill them; whoever has
+filled the one that comes next checks it and all that have landed behind it; the reader sees what is checked, in order,
+and gives it back, which moves the window. What is held in memory is the window, however large the blob is, and no
 connection is ever ahead by more than that.
 """
 
@@ -84,7 +84,8 @@ class Window:
     def claim(self, run: int) -> tuple[int, int] | None:
         """Wait until there is room, and return the next segments to fill, [first, last), at most `run` of them.
 
-        None when nothing is left to fetch, or not by this connection. Fewer are handed out only at the blob's end.
+        None when nothing is left to fetch, or not by this connection. Fewer are handed out only at the blob's end, and
+        of what was given back.
         """
         with self._changed:
             while True:
@@ -94,7 +95,10 @@ class Window:
                     return None
                 if self._returned and self._error is None:
                     self._returned.sort(reverse=True)
-                    return self._returned.pop()
+                    first, last = self._returned.pop()
+                    if first + run < last:
+                        self._returned.append((first + run, last))
+                    return first, min(first + run, last)
                 if self._next >= self.count or self._error is not None:
                     self._claimants -= 1
                     return None
@@ -104,6 +108,15 @@ class Window:
                     self._next = last
                     return first, last
                 self._changed.wait()
+
+    def claim_ahead(self) -> int | None:
+        """Return the next segment for somebody who fills it in a connection's stead; None when there is no room."""
+        with self._changed:
+            room = min(self._read + self._slots, self.count)
+            if self._returned or self._error is not None or self._next >= room:
+                return None
+            self._next += 1
+            return self._next - 1
 
     def give_back(self, first: int, last: int) -> bool:
         """Return a claim that cannot be filled, and claim no more; another connection will be handed it.
@@ -131,11 +144,16 @@ class Window:
         return buffer[: self.length(index)]
 
     def landed(self, index: int) -> None:
-        """Take a filled segment. Checks it, and what has landed behind it, unless a thread is at that already."""
+        """Take a filled segment, which somebody is going to check."""
         with self._changed:
             self._landed.add(index)
             self.received += self.length(index)
-            if self._checking or index != self._checked:
+
+    def check(self) -> None:
+        """Check what comes next, if it has landed, and what has landed behind it, unless a thread is at it."""
+        with self._changed:
+            index = self._checked
+            if self._checking or index not in self._landed:
                 return
             self._checking = True
             self._feed()
@@ -149,26 +167,47 @@ class Window:
                 if not self._checking:
                     return
 
-    def read(self) -> Iterator[memoryview]:
+    @property
+    def checkable(self) -> bool:
+        """Whether what comes next has landed, and nobody is checking it."""
+        return not self._checking and self._checked in self._landed
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is something to read."""
+        return self._checked > self._read
+
+    def read(self, meanwhile: Callable[[], bool] = bool) -> Iterator[memoryview]:
         """Yield all segments in order. A segment is valid until the next one is asked for.
 
-        Raises the error with which the transfer failed.
+        `meanwhile` is called when there is nothing to read yet because it is being checked, and again as long as that
+        lasts, until it returns False. Raises the error with which the transfer failed.
         """
         for index in range(self.count):
-            with self._changed:
-                while index >= self._checked:
-                    if self._error is not None:
-                        raise self._error
-                    if not self._checking:
-                        self._hungry_since = time.monotonic()
-                    self._changed.wait()
-                    self._feed()
-                buffer = self._buffers[index]
+            idle = False
+            while not self._wait(index, idle=idle):
+                idle = not meanwhile()
+            buffer = self._buffers[index]
             yield buffer[: self.length(index)]
             with self._changed:
                 self._free.append(self._buffers.pop(index))
                 self._read = index + 1
                 self._changed.notify_all()
+
+    def _wait(self, index: int, *, idle: bool) -> bool:
+        """Wait until a segment is checked; False, unless `idle`, when it is not but somebody is checking."""
+        with self._changed:
+            while index >= self._checked:
+                if self._error is not None:
+                    raise self._error
+                if self._checking and not idle:
+                    return False
+                if not self._checking:
+                    self._hungry_since = time.monotonic()
+                self._changed.wait()
+                self._feed()
+                idle = False
+        return True
 
     def _feed(self) -> None:
         """Count the time for which there was nothing to read, and nothing to check."""
