@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench import machine, peers, plot, results, shapes, tables
 from bench.measure import FailedError, pull
-from bench.origin import MissingError, publish, registry, slowed
+from bench.origin import MissingError, publish, registry, secured, slowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.measure import Sample
+    from bench.origin import Origin
     from bench.peers import Peer
     from bench.results import Measured
     from bench.shapes import Growth, Shape
@@ -42,7 +43,7 @@ _ROOM = 12_000_000_000  # the largest kit three times: packed, in the registry, 
 
 
 @contextmanager
-def served(shape: Shape, work: Path) -> Iterator[tuple[Kit, str]]:
+def served(shape: Shape, work: Path) -> Iterator[tuple[Kit, Origin]]:
     """Pack a shape and have it served by a registry of its own; yields the kit and where it is pulled from."""
     with tempfile.TemporaryDirectory(dir=work, prefix=f"{shape.name}-") as folder, ExitStack() as stack:
         packed = Path(folder, "packed")
@@ -51,7 +52,8 @@ def served(shape: Shape, work: Path) -> Iterator[tuple[Kit, str]]:
         host = stack.enter_context(registry(Path(folder)))
         publish(kit, host)
         shutil.rmtree(packed)
-        yield kit, stack.enter_context(slowed(host, shape.link))
+        origin = stack.enter_context(secured(Path(folder), wanted=shape.tls, host=host))
+        yield kit, stack.enter_context(slowed(origin, shape.link))
 
 
 class Bench(NamedTuple):
@@ -59,6 +61,7 @@ class Bench(NamedTuple):
 
     found: Sequence[Peer]
     work: Path
+    disk: Path
     rounds: int
     quiet: machine.Quiet
     deadline: float
@@ -68,28 +71,38 @@ class Bench(NamedTuple):
         return self._replace(found=[peer for peer in self.found if peer.name in names])
 
 
-def compare(bench: Bench, shape: Shape, kit: Kit, host: str, *, at: int = 0, at_once: int = 1) -> Measured:
+def _wanted(bench: Bench, shape: Shape, peer: Peer, number: int, elapsed: float) -> bool:
+    """Say whether a peer is to have one more turn."""
+    close = peer.name in {peers.OURS, peers.KIT}
+    if number < min(_ROUNDS[0] if close else _OTHERS, bench.rounds):
+        return True
+    if close and shape.alone and peers.KIT in (each.name for each in bench.found):
+        return elapsed <= shape.seconds + shape.alone
+    return number < bench.rounds and elapsed <= shape.seconds
+
+
+def compare(
+    bench: Bench, shape: Shape, kit: Kit, origin: Origin, *, at: int = 0, at_once: int = 1
+) -> Measured:
     """Let the peers take turns until the shape's time is over; a peer that fails sits out from then on."""
     found = bench.found
     samples: dict[str, list[Sample | None]] = {peer.name: [] for peer in found}
     cannot = {peer.name: why for peer in found if (why := peer.cannot(shape))}
-    alone = shape.alone if peers.KIT in samples and peers.KIT not in cannot else 0.0
+    place = bench.disk if shape.disk else bench.work
     load = os.getloadavg()[0]
     began = time.monotonic()
     for number in itertools.count():
         began += bench.quiet.wait()
         elapsed = time.monotonic() - began
-        late = elapsed > shape.seconds or number >= bench.rounds
-        over = elapsed > shape.seconds + alone if alone else late
-        if over and number >= min(_ROUNDS[0], bench.rounds):
+        wanted = [peer for peer in found if _wanted(bench, shape, peer, number, elapsed)]
+        if not wanted:
             break
         for peer in found[:: 1 if number % 2 == 0 else -1]:
-            sits_out = late and number >= _OTHERS and peer.name not in {peers.OURS, peers.KIT}
-            if peer.name in cannot or sits_out:
+            if peer.name in cannot or peer not in wanted:
                 samples[peer.name].append(None)
                 continue
             try:
-                samples[peer.name].append(pull(peer, host, shape, kit, bench.work, at_once=at_once))
+                samples[peer.name].append(pull(peer, origin, shape, kit, place, at_once=at_once))
             except FailedError as error:
                 if peer.name == peers.OURS:
                     raise
@@ -122,16 +135,14 @@ def grow(bench: Bench, curve: Growth) -> list[Measured]:
     few = bench.only(peers.OURS, peers.KIT, peers.KIT_PULL)
     points: list[Measured] = []
     with ExitStack() as stack:
-        kit, host = (
-            stack.enter_context(served(curve.points[0][1], bench.work)) if curve.at_once else (None, "")
-        )
+        shared = stack.enter_context(served(curve.points[0][1], bench.work)) if curve.at_once else None
         for at, shape in curve.points:
             if time.monotonic() > bench.deadline:
                 print(f"!!! left out, because time is up: {curve.axis}, {at:,} and more")
                 break
             with ExitStack() as own:
-                one, where = (kit, host) if kit else own.enter_context(served(shape, bench.work))
-                points.append(compare(few, shape, one, where, at=at, at_once=at if curve.at_once else 1))
+                kit, origin = shared or own.enter_context(served(shape, bench.work))
+                points.append(compare(few, shape, kit, origin, at=at, at_once=at if curve.at_once else 1))
             say(points[-1]._replace(what=f"{curve.axis}: {at:,}"))
     return points
 
@@ -139,8 +150,8 @@ def grow(bench: Bench, curve: Growth) -> list[Measured]:
 def physical(work: Path) -> list[machine.Limit]:
     """Measure what one thread of this machine does at best."""
     shape = next(each for each in shapes.SHAPES if each.name == "tar")
-    with served(shape, work) as (kit, host):
-        found = list(machine.limits(host, kit.layers[0].digest, work))
+    with served(shape, work) as (kit, origin):
+        found = list(machine.limits(origin.host, kit.layers[0].digest, work))
     print("\none thread of this machine")
     for limit in found:
         print(f"  {limit.name:<12} {limit.rate:9,.0f} {limit.unit}")
@@ -183,6 +194,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="where everything is done (memory, if large enough)"
     )
+    parser.add_argument(
+        "--disk", type=Path, metavar="DIR", help="where trees are on a disk (the system's temporary folder)"
+    )
     parser.add_argument("--results", type=Path, default=Path(os.environ.get("RESULTS", "results"), "bench"))
     parser.add_argument("--enforce", action="store_true", help="exit with 1 when the budget is exceeded")
     parser.add_argument("--docs", action="store_true", help="put tables and plots into docs/performance.md")
@@ -196,7 +210,7 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def run(options: argparse.Namespace, work: Path) -> tables.Report:
+def run(options: argparse.Namespace, work: Path, disk: Path) -> tables.Report:
     """Measure everything that was asked for."""
     found, missing = peers.find(options)
     if options.peers:
@@ -209,15 +223,15 @@ def run(options: argparse.Namespace, work: Path) -> tables.Report:
     for sentence in missing:
         print(f"!!! left out: {sentence}")
     quiet = machine.Quiet(options.patience)
-    bench = Bench(found, work, options.rounds, quiet, time.monotonic() + 60 * options.minutes)
+    bench = Bench(found, work, disk, options.rounds, quiet, time.monotonic() + 60 * options.minutes)
     measured: list[Measured] = []
     for shape in shapes.SHAPES:
         if shape.name not in options.shapes:
             continue
-        with served(shape, work) as (kit, host):
+        with served(shape, work) as (kit, origin):
             if not measured:  # what is read for the first time comes from a disk
-                compare(bench._replace(rounds=1), shape, kit, host)
-            measured.append(compare(bench, shape, kit, host))
+                compare(bench._replace(rounds=1), shape._replace(alone=0), kit, origin)
+            measured.append(compare(bench, shape, kit, origin))
         say(measured[-1])
     chosen = [curve for curve in shapes.GROWTH if curve.name in options.growth]
     curves = [(curve.name, curve.axis, points) for curve in chosen if (points := grow(bench, curve))]
@@ -225,7 +239,7 @@ def run(options: argparse.Namespace, work: Path) -> tables.Report:
     points = [point for _, _, each in curves for point in each if not _many(point)]
     verdicts = results.judge(measured, points)
     verifying = [peer.name for peer in found if peer.verifies]
-    facts, limits = machine.facts(work), physical(work)
+    facts, limits = machine.facts(work, disk), physical(work)
     return tables.Report(facts, versions, verifying, measured, curves, limits, verdicts)
 
 
@@ -280,8 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = options.work or (_MEMORY if roomy else Path(tempfile.gettempdir()))
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(dir=place, prefix="kit-bench-") as work:
-            report = run(options, Path(work))
+        with (
+            tempfile.TemporaryDirectory(dir=place, prefix="kit-bench-") as work,
+            tempfile.TemporaryDirectory(dir=options.disk, prefix="kit-bench-") as disk,
+        ):
+            report = run(options, Path(work), Path(disk))
     except (MissingError, FailedError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2 if isinstance(error, MissingError) else 1

@@ -40,7 +40,7 @@ class Limit(NamedTuple):
     unit: str = "MB/s"
 
 
-def facts(work: Path) -> dict[str, object]:
+def facts(work: Path, disk: Path) -> dict[str, object]:
     """Return what a reader must know of the machine to judge a number."""
     processor = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
@@ -54,6 +54,7 @@ def facts(work: Path) -> dict[str, object]:
         "memory_gib": round(memory / 2**30),
         "kernel": platform.release(),
         "file_system": _file_system(work),
+        "disk": _file_system(disk),
         "python": sys.version.split()[0],
     }
 

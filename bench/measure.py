@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from bench.origin import Origin
     from bench.peers import Job, Peer
     from bench.shapes import Shape
     from kit_conformance.testbed.kits import Kit
@@ -43,7 +44,7 @@ class _Started(NamedTuple):
     job: Job
 
 
-def pull(peer: Peer, host: str, shape: Shape, kit: Kit, work: Path, *, at_once: int = 1) -> Sample:
+def pull(peer: Peer, origin: Origin, shape: Shape, kit: Kit, work: Path, *, at_once: int = 1) -> Sample:
     """Let a peer pull a kit, `at_once` times at the same time, each into a folder of its own; FailedError.
 
     Of several, the time is that from the first start to the last end, the processor's time that of all, and the memory
@@ -55,7 +56,7 @@ def pull(peer: Peer, host: str, shape: Shape, kit: Kit, work: Path, *, at_once: 
             home, destination = Path(folder, f"home-{index}"), Path(folder, f"models-{index}")
             home.mkdir()
             destination.mkdir()
-            jobs.append(peer_job(host, shape, kit, home, destination))
+            jobs.append(peer_job(origin, shape, kit, home, destination))
         began = time.perf_counter()
         started = [_start(peer, job) for job in jobs]
         samples = [_end(peer, each) for each in started]
@@ -68,11 +69,11 @@ def pull(peer: Peer, host: str, shape: Shape, kit: Kit, work: Path, *, at_once: 
     return Sample(wall, sum(sample.cpu for sample in samples), max(sample.peak for sample in samples))
 
 
-def peer_job(host: str, shape: Shape, kit: Kit, home: Path, destination: Path) -> Job:
+def peer_job(origin: Origin, shape: Shape, kit: Kit, home: Path, destination: Path) -> Job:
     """Return the job of one pull."""
     from bench.peers import Job  # noqa: PLC0415 - the peers know nothing of measuring, nor the other way round
 
-    return Job(host, shape, kit, home, destination)
+    return Job(origin, shape, kit, home, destination)
 
 
 def _start(peer: Peer, job: Job) -> _Started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -11,9 +12,10 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kit_conformance.testbed.kits import push
+from kit_conformance.testbed.registry.tls import TLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,22 +37,31 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Origin(NamedTuple):
+    """Where a kit is pulled from: `host:port`, and the authority that vouches for it; None: plain HTTP."""
+
+    host: str
+    authority: Path | None = None
+
+
 @contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """Run Debian's docker-registry (CNCF distribution) over an empty folder; yields its host:port."""
+def registry(folder: Path, tls: TLS | None = None) -> Iterator[str]:
+    """Run Debian's docker-registry (CNCF distribution) over a folder; yields its host:port."""
     binary = shutil.which("docker-registry")
     if binary is None:
         raise MissingError("needs a registry: `apt-get install docker-registry`")
     host = f"127.0.0.1:{_free_port()}"
-    config = folder / "registry.json"  # JSON is YAML
+    name = "plain" if tls is None else "tls"
+    config = folder / f"{name}.json"  # JSON is YAML
+    secure = {} if tls is None else {"tls": {"certificate": str(tls.server_pem), "key": str(tls.server_pem)}}
     settings = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-        "http": {"addr": host},
+        "http": {"addr": host, **secure},
     }
     config.write_text(json.dumps(settings), encoding="utf-8")
-    with (folder / "registry.log").open("wb") as log:
+    with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([binary, "serve", str(config)], stdout=log, stderr=log, env={})
     try:
         _answers(host, process)
@@ -58,38 +69,46 @@ def registry(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
-        shutil.rmtree(folder / "registry", ignore_errors=True)
+
+
+@contextmanager
+def secured(folder: Path, *, wanted: bool, host: str) -> Iterator[Origin]:
+    """Serve what the registry at `host` has in its folder over TLS as well, where that is wanted."""
+    if not wanted:
+        yield Origin(host)
+        return
+    tls = TLS()
+    try:
+        with registry(folder, tls) as secure:
+            yield Origin(secure, tls.ca_file)
+    finally:
+        tls.close()
 
 
 def _answers(host: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_S
+    name, _, port = host.rpartition(":")
     while True:
-        try:
-            connection = http.client.HTTPConnection(host, timeout=2)
-            connection.request("GET", "/v2/")
-            if connection.getresponse().status == 200:
-                connection.close()
-                return
-        except OSError:
-            pass
+        with contextlib.suppress(OSError), socket.create_connection((name, int(port)), timeout=2):
+            return
         if process.poll() is not None or time.monotonic() > deadline:
             raise MissingError(f"docker-registry does not answer on {host}")
         time.sleep(0.02)
 
 
 @contextmanager
-def slowed(host: str, link: Link | None) -> Iterator[str]:
+def slowed(origin: Origin, link: Link | None) -> Iterator[Origin]:
     """Put a link in front of a registry; yields where it is reached, the registry itself without one."""
     if link is None:
-        yield host
+        yield origin
         return
-    name, _, port = host.rpartition(":")
+    name, _, port = origin.host.rpartition(":")
     script = str(Path(__file__).with_name("throttle.py"))
     command = [sys.executable, script, name, port, str(link.bytes_per_second), str(link.seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield f"127.0.0.1:{int(process.stdout.readline())}"
+            yield origin._replace(host=f"127.0.0.1:{int(process.stdout.readline())}")
         finally:
             process.kill()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
+    from bench.origin import Origin
     from bench.shapes import Shape
     from kit_conformance.testbed.kits import Kit
 
@@ -24,9 +25,9 @@ _TAR_FLAGS = {"": "", "gzip": "z", "gzip-fastest": "z", "zstd": "--zstd "}
 
 
 class Job(NamedTuple):
-    """One pull: `host` is the registry or the link before it, `home` an empty folder that may be written."""
+    """One pull: `origin` is the registry or the link before it, `home` an empty folder that may be written."""
 
-    host: str
+    origin: Origin
     shape: Shape
     kit: Kit
     home: Path
@@ -35,7 +36,12 @@ class Job(NamedTuple):
     @property
     def reference(self) -> str:
         """Return the kit's reference without a scheme."""
-        return f"{self.host}/{REPOSITORY}:{TAG}"
+        return f"{self.origin.host}/{REPOSITORY}:{TAG}"
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """Return Kit's flag for plain HTTP, where that is spoken."""
+        return () if self.origin.authority else ("--plain-http",)
 
 
 class Command(NamedTuple):
@@ -62,7 +68,14 @@ class Peer(NamedTuple):
 
 def _environ(job: Job, **more: str) -> dict[str, str]:
     # no proxies, no settings, no bytecode flags of whoever runs the benchmark
-    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(job.home), "LANG": "C.UTF-8", **more}
+    authority = str(job.origin.authority or "")
+    trust = (
+        dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), authority)
+        if authority
+        else {}
+    )
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": str(job.home), "LANG": "C.UTF-8", **trust, **more}
 
 
 def ours(command: str) -> Peer:
@@ -75,7 +88,7 @@ def ours(command: str) -> Peer:
 
     def run(job: Job) -> Command:
         log = str(job.home / "termination-log")
-        environ = _environ(job, KIT_UNPACK_FLAGS="--plain-http", KIT_TERMINATION_LOG=log)
+        environ = _environ(job, KIT_UNPACK_FLAGS=" ".join(job.plain), KIT_TERMINATION_LOG=log)
         return Command((command, f"kit://{job.reference}", str(job.destination)), environ)
 
     return Peer(OURS, f"{version}, Python {python_version}", run, verifies=True)
@@ -99,17 +112,17 @@ def kit_peers(binary: Path, entrypoint: Path | None) -> list[Peer]:
     version = said[0].partition(":")[2].strip() if said else "of an unknown version"
 
     def unpack(job: Job) -> Command:
-        argv = ("kit", "unpack", job.reference, "-d", str(job.destination), "--plain-http")
+        argv = ("kit", "unpack", job.reference, "-d", str(job.destination), *job.plain)
         return Command(argv, _kit_environ(job, binary))
 
     def pull(job: Job) -> Command:
-        script = 'kit pull "$1" --plain-http && kit unpack "$1" -d "$2" --plain-http'
-        argv = ("sh", "-c", script, "sh", job.reference, str(job.destination))
+        script = 'it=$1 folder=$2; shift 2; kit pull "$it" "$@" && kit unpack "$it" -d "$folder" "$@"'
+        argv = ("sh", "-c", script, "sh", job.reference, str(job.destination), *job.plain)
         return Command(argv, _kit_environ(job, binary))
 
     def script(job: Job) -> Command:
         argv = ("bash", str(entrypoint), f"kit://{job.reference}", str(job.destination))
-        return Command(argv, {**_kit_environ(job, binary), "KIT_UNPACK_FLAGS": "--plain-http"})
+        return Command(argv, {**_kit_environ(job, binary), "KIT_UNPACK_FLAGS": " ".join(job.plain)})
 
     def cannot(shape: Shape) -> str:
         return f"Kit {version} has no such layers" if shape.raw or shape.compression == "zstd" else ""
@@ -133,7 +146,8 @@ def shell() -> Peer:
     def run(job: Job) -> Command:
         lines = ["set -euo pipefail", 'mkdir -p "$1/models"', 'cd "$1"']
         for layer in job.kit.layers:
-            url = f"http://{job.host}/v2/{REPOSITORY}/blobs/{layer.digest}"
+            scheme = "https" if job.origin.authority else "http"
+            url = f"{scheme}://{job.origin.host}/v2/{REPOSITORY}/blobs/{layer.digest}"
             keep = (
                 "cat > models/00000.bin" if job.shape.raw else f"tar -x{_TAR_FLAGS[job.shape.compression]}f -"
             )
@@ -153,7 +167,7 @@ def oras(python: str) -> Peer:
     version = _distribution(python, "oras")
 
     def run(job: Job) -> Command:
-        argv = (python, str(_HERE / "pull_with_oras.py"), job.reference, str(job.destination))
+        argv = (python, str(_HERE / "pull_with_oras.py"), job.reference, str(job.destination), *job.plain)
         return Command(argv, _environ(job))
 
     def cannot(shape: Shape) -> str:
@@ -167,9 +181,9 @@ def kserve(python: str) -> Peer:
     version = _distribution(python, "kserve-storage")
 
     def run(job: Job) -> Command:
-        image = f"oci://{job.host}/{REPOSITORY}:{IMAGE_TAG}"
+        image = f"oci://{job.origin.host}/{REPOSITORY}:{IMAGE_TAG}"
         argv = (python, str(_HERE / "pull_with_kserve.py"), image, str(job.destination))
-        return Command(argv, _environ(job, KSERVE_OCI_INSECURE_REGISTRY="true"))
+        return Command(argv, _environ(job, KSERVE_OCI_INSECURE_REGISTRY=str(bool(job.plain)).lower()))
 
     def cannot(shape: Shape) -> str:
         return "takes tar and tar+gzip only" if shape.raw or shape.compression == "zstd" else ""

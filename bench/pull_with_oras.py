@@ -1,6 +1,6 @@
 """What one writes with oras-py to get a ModelKit's files: pull the layers to disk, then unpack each with tarfile.
 
-`python pull_with_oras.py HOST/REPOSITORY:TAG DESTINATION`, in an environment that has oras.
+`python pull_with_oras.py HOST/REPOSITORY:TAG DESTINATION [--plain-http]`, in an environment that has oras.
 """
 
 import os
@@ -14,8 +14,8 @@ _PATH = "org.cncf.model.filepath"
 
 def main() -> None:
     """Pull and unpack; oras-py checks no digest."""
-    reference, destination = sys.argv[1:]
-    client = oras.client.OrasClient(insecure=True)
+    reference, destination, *flags = sys.argv[1:]
+    client = oras.client.OrasClient(insecure="--plain-http" in flags)
     manifest = client.get_manifest(reference)
     layers = {layer["digest"]: layer for layer in manifest["layers"]}
     for path in client.pull(target=reference, outdir=destination):

@@ -33,7 +33,8 @@ class Shape(NamedTuple):
 
     `weights` are bytes that compress by a fifth, as bfloat16 weights do; all others do not compress. `seconds` is how
     long rounds are added for, beyond the first ones; for `alone` more, ours and Kit's go on by themselves: where the
-    budget is close, a few rounds are too few to judge by.
+    budget is close, a few rounds are too few to judge by. `disk`: trees are on the disk's file system instead of in
+    memory (nobody syncs).
     """
 
     name: str
@@ -45,6 +46,8 @@ class Shape(NamedTuple):
     raw: bool = False
     weights: bool = False
     link: Link | None = None
+    tls: bool = False
+    disk: bool = False
     seconds: float = 25.0
     alone: float = 0.0
 
@@ -59,6 +62,8 @@ _FAR = Link(bytes_per_second=40 * MB, seconds=0.020)
 SHAPES = (
     Shape("1mb", "1 MB", 1 * MB, seconds=10),
     Shape("tar", "400 MB, tar", 400 * MB, seconds=50, alone=75),
+    Shape("tar-disk", "400 MB, tar, to a disk", 400 * MB, disk=True, seconds=50, alone=75),
+    Shape("tar-tls", "400 MB, tar, over TLS", 400 * MB, tls=True, seconds=40),
     Shape("gzip", "400 MB, tar+gzip", 400 * MB, compression="gzip-fastest", weights=True, seconds=40),
     Shape("zstd", "400 MB, tar+zstd", 400 * MB, compression="zstd", weights=True, seconds=15),
     Shape("raw", "400 MB, raw", 400 * MB, raw=True, seconds=15),

@@ -86,7 +86,8 @@ class Report(NamedTuple):
         )
         return (
             f"{facts['date']}: {facts['cores']} cores of {facts['processor']}, {facts['memory_gib']} GiB,"
-            f" Linux {facts['kernel']}, trees on {facts['file_system']}{load}. {peers}.{star}"
+            f" Linux {facts['kernel']}, trees on {facts['file_system']}, those on a disk"
+            f" on {facts['disk']}{load}. {peers}.{star}"
         )
 
 

@@ -15,7 +15,7 @@ import pytest
 from bench import __main__ as bench
 from bench import plot, results, tables
 from bench.measure import FailedError, Sample, pull
-from bench.origin import image, slowed
+from bench.origin import Origin, image, slowed
 from bench.peers import KIT, OURS, Command, Job, Peer
 from bench.shapes import SHAPES, Link, Shape, build, weights
 from kit_conformance.testbed.registry import Registry
@@ -64,18 +64,20 @@ def test_a_run_counts_only_when_its_tree_is_the_kits(
     ready = f"import tarfile; it = tarfile.open({tar!r}); it.extraction_filter = lambda entry, _: entry"
     unpacking = peer(f"{ready}; it.extractall(); {change}")
     if complaint is None:
-        sample = pull(unpacking, "", TWO_FILES, kit, tmp_path)
+        sample = pull(unpacking, Origin(""), TWO_FILES, kit, tmp_path)
         assert 0 < sample.wall < 60
         assert 5 << 20 < sample.peak < 100 << 20
         return
     with pytest.raises(FailedError, match=complaint):
-        pull(unpacking, "", TWO_FILES, kit, tmp_path)
+        pull(unpacking, Origin(""), TWO_FILES, kit, tmp_path)
 
 
 def test_memory_is_that_of_the_command_and_not_of_the_benchmark(tmp_path: Path) -> None:
     ballast = bytearray(os.urandom(1024)) * (96 * 1024)
     kit = build(Shape("none", "nothing", 0), tmp_path)
-    sample = pull(peer("os.mkdir('models'); open('models/00000.bin', 'wb')"), "", TWO_FILES, kit, tmp_path)
+    sample = pull(
+        peer("os.mkdir('models'); open('models/00000.bin', 'wb')"), Origin(""), TWO_FILES, kit, tmp_path
+    )
     assert sample.peak < 64 << 20 < len(ballast)
 
 
@@ -107,8 +109,8 @@ def test_a_link_has_its_rate_and_its_delay(tmp_path: Path) -> None:
     kit = build(Shape("one", "1 MB", 1_000_000), tmp_path)
     with Registry() as registry:
         registry.add(kit, "model", "v1")
-        with slowed(registry.host, Link(4_000_000, 0.05)) as host:
-            connection = http.client.HTTPConnection(host, timeout=30)
+        with slowed(Origin(registry.host), Link(4_000_000, 0.05)) as slow:
+            connection = http.client.HTTPConnection(slow.host, timeout=30)
             began = time.monotonic()
             connection.request("GET", f"/v2/model/blobs/{kit.layers[0].digest}")
             response = connection.getresponse()

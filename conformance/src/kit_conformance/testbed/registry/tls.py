@@ -13,8 +13,9 @@ class TLS:
     """An authority, a server certificate for 127.0.0.1, ::1 and localhost, and a client certificate.
 
     `names` are put into the server's certificate instead of those (for a certificate of the wrong host). With
-    `client_auth` the server demands the client's certificate. Several registries may share it. Its files are
-    removed by `close`, or when nobody refers to it any more.
+    `client_auth` the server demands the client's certificate. `server_pem` has the server's key and certificates, for
+    servers that are other programs. Several registries may share it. Its files are removed by `close`, or when nobody
+    refers to it any more.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class TLS:
         self.ca_file = folder / "ca.pem"
         self.client_cert = folder / "client.pem"
         self.client_key = folder / "client-key.pem"
+        self.server_pem = folder / "server.pem"
         self._authority.cert_pem.write_to_path(str(self.ca_file))
         client.private_key_pem.write_to_path(str(self.client_key))
+        self._server.private_key_and_cert_chain_pem.write_to_path(str(self.server_pem))
         for number, blob in enumerate(client.cert_chain_pems):
             blob.write_to_path(str(self.client_cert), append=number > 0)
 
