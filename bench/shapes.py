@@ -70,6 +70,9 @@ SHAPES = (
     Shape("files-3k", "3,000 files of 4 KiB", 4 * KIB, files=3_000, seconds=20),
     Shape("files-20k", "20,000 files of 4 KiB", 4 * KIB, files=20_000, seconds=40),
     Shape("layers-4", "4 layers of 100 MB", 100 * MB, layers=4, seconds=50, alone=75),
+    Shape(
+        "layers-4-disk", "4 layers of 100 MB, to a disk", 100 * MB, layers=4, disk=True, seconds=50, alone=75
+    ),
     Shape("layers-64", "64 layers of 4 MB", 4 * MB, layers=64, seconds=20),
     Shape("far-1", "200 MB in one layer, far away", 200 * MB, link=_FAR, seconds=40),
     Shape("far-4", "4 layers of 50 MB, far away", 50 * MB, layers=4, link=_FAR, seconds=40),
