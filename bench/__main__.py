@@ -201,6 +201,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--enforce", action="store_true", help="exit with 1 when the budget is exceeded")
     parser.add_argument("--docs", action="store_true", help="put tables and plots into docs/performance.md")
     options = parser.parse_args(arguments)
+    for folder in (options.work, options.disk):
+        if folder is not None and not folder.is_dir():
+            parser.error(f"{folder} is not a folder")
     if unknown := [*set(options.shapes).difference(names), *set(options.growth).difference(curves)]:
         parser.error(f"unknown: {', '.join(unknown)}")
     return options

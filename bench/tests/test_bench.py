@@ -88,9 +88,7 @@ def test_ratios_are_of_the_same_round() -> None:
 
 @pytest.mark.parametrize(("ours", "word"), [(0.9, "goal met"), (1.1, "within"), (1.2, "over")])
 def test_the_budget_judges(ours: float, word: str) -> None:
-    verdict = next(
-        v for v in results.judge([measured([ours] * 3, [1.0] * 3, "tar-disk")]) if v.what.endswith(KIT)
-    )
+    verdict = next(v for v in results.judge([measured([ours] * 3, [1.0] * 3)]) if v.what.endswith(KIT))
     assert (verdict.word, verdict.within) == (word, word != "over")
 
 

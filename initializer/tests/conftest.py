@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from initializer.tests import clients
 from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.registry import Registry
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kit_conformance.testbed.kits import Kit
+    from kit_initializer.registry import Registry as Client
+    from kit_initializer.registry import Repository
 
 RECORD = ".kit-initializer.json"
 # What every password and token in these tests begins with, and where the command is given secrets by name.
@@ -136,6 +139,18 @@ def registry() -> Iterator[Registry]:
     """Give a registry without a login."""
     with Registry() as registry:
         yield registry
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with clients.connected() as client:
+        yield client
+
+
+@pytest.fixture
+def repository(registry: Registry, client: Client) -> Repository:
+    registry.add(clients.KIT, "k", "v1")
+    return client.repository(registry.host, "k")
 
 
 @pytest.fixture

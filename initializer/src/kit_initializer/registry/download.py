@@ -184,11 +184,7 @@ class Download:
     def _fill(self, source: Source) -> None:
         """Bring segments until none is left for this connection."""
         window = self.window
-        while True:
-            if window.alone:
-                if not self._fill_in_order(source):
-                    return
-                continue
+        while not window.alone or self._fill_in_order(source):
             run = window.claim(RUN)
             if run is None or not self._fill_run(source, *run):
                 return
