@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +14,6 @@ from kit_initializer.errors import NotFoundError
 from kit_initializer.registry import Download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kit_conformance.testbed.registry import Registry as Server
     from kit_initializer.registry import Repository
 
@@ -62,110 +59,27 @@ def test_a_blob_over_several_connections(repository: Repository, registry: Serve
     assert len({entry.connection for entry in registry.ledger.requests(kind="blob")}) <= 2 * connections
 
 
-class Ahead:
-    """A download whose second segment is being checked, until it is let go, while its reader wants to read that."""
-
-    def __init__(self, repository: Repository) -> None:
-        self.reading = Reading(repository, SEGMENT)
-        self.window = self.reading.download.window
-        self._begun, self._go = Event(), Event()
-        self._check, self._checks = self.window._check, 0
-        self.window._check = self._hold
-        self._seen = bytearray()
-        self.landed: list[int] = []  # bytes, when each segment was read
-        self.problem: BaseException | None = None
-        self._thread = threading.Thread(target=self._read, daemon=True)
-
-    def _hold(self, view: memoryview) -> None:
-        self._checks += 1
-        if self._checks == 2:
-            self._begun.set()
-            assert self._go.wait(10)
-        self._check(view)
-
-    def _read(self) -> None:
-        try:
-            for part in self.reading.download.read():
-                self.landed.append(self.window.received)
-                assert self._begun.wait(10)
-                self._seen.extend(part)
-        except BaseException as error:  # noqa: BLE001 - raised below
-            self.problem = error
-
-    def begin(self) -> None:
-        self.reading.download.connect()
-        self._thread.start()
-        assert self._begun.wait(10)
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    def rest(self) -> bytes:
-        """Let the check go on, and return what was read to the end."""
-        self._go.set()
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        if self.problem is not None:
-            raise self.problem
-        assert self._seen == self.reading.checked
-        return bytes(self._seen)
-
-
-def test_the_reader_receives_while_the_connection_checks(repository: Repository, registry: Server) -> None:
-    ahead = Ahead(repository)
-    ahead.begin()
-    ahead.wait(lambda: ahead.window.received == 5 * SEGMENT)  # one is read, four are held
-    assert not ahead.window.readable
-    assert ahead.rest() == BLOB
-    assert len(registry.ledger.requests(kind="blob")) == 1
-
-
-def test_the_reader_stops_receiving_when_there_is_something_to_read(
+def test_the_reader_checks_while_the_connection_waits_for_more(
     repository: Repository, registry: Server
 ) -> None:
-    registry.inject(faults.Slices(SEGMENT // 8, pause=0.02), kind="blob")
-    ahead = Ahead(repository)
-    ahead.begin()
-    came = ahead.reading.download.arrived
-    ahead.wait(lambda: ahead.reading.download.arrived > came)
-    assert ahead.window.received == 2 * SEGMENT
-    assert ahead.rest() == BLOB
-    assert ahead.landed[1] == 2 * SEGMENT  # the third, which the reader had begun, was not waited for
-    assert len(registry.ledger.requests(kind="blob")) == 1
+    stall = registry.inject(faults.Stall(after=2 * SEGMENT + 100), kind="blob", times=1)
+    reading = Reading(repository, SEGMENT)
+    reading.download.connect()
+    parts = reading.download.read()
+    assert bytes(next(parts)) + bytes(next(parts)) == reading.checked == BLOB[: 2 * SEGMENT]
+    assert stall.hits == 1
+    reading.download.window.fail(NotFoundError("enough"))
+    registry.heal()
 
 
-def test_the_reader_reconnects_where_it_receives(repository: Repository, registry: Server) -> None:
-    registry.inject(faults.Cut(3 * SEGMENT - 1000), kind="blob", times=1)
-    ahead = Ahead(repository)
-    ahead.begin()
-    ahead.wait(lambda: ahead.window.received == 5 * SEGMENT)
-    assert ahead.rest() == BLOB
-    assert len(registry.ledger.requests(kind="blob")) == 2
-
-
-def test_what_the_reader_cannot_fetch_ends_the_download(repository: Repository, registry: Server) -> None:
-    registry.inject(faults.Cut(3 * SEGMENT - 1000), kind="blob", times=1)
-    registry.inject(faults.Status(404), kind="blob", when=lambda request: "range" in request.headers)
-    ahead = Ahead(repository)
-    ahead.begin()
-    ahead.wait(lambda: ahead.problem is not None)
-    with pytest.raises(NotFoundError):
-        ahead.rest()
-    assert len(registry.ledger.requests(kind="blob")) == 2
-
-
-def test_another_connection_joins_while_the_reader_receives(repository: Repository, registry: Server) -> None:
-    registry.inject(faults.Slices(SEGMENT // 8, pause=0.02), kind="blob")
-    ahead = Ahead(repository)
-    ahead.begin()
-    came = ahead.reading.download.arrived
-    ahead.wait(lambda: ahead.reading.download.arrived > came)
-    ahead.reading.download.connect()
-    assert ahead.rest() == BLOB
-    assert ahead.reading.download.delivered == 2
+def test_the_connection_checks_while_the_reader_is_busy(repository: Repository) -> None:
+    reading = Reading(repository, SEGMENT)
+    reading.download.connect()
+    deadline = time.monotonic() + 10
+    while len(reading.checked) < 4 * SEGMENT:  # all that the window holds, and nobody has read yet
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert reading.all() == BLOB
 
 
 def test_connections_end_and_the_last_one_streams_again(repository: Repository, registry: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -59,40 +60,74 @@ def test_who_joins_does_not_pay_for_a_leave_that_somebody_else_took() -> None:
     assert window.claim(1) == (1, 2)
 
 
-def test_nobody_brings_ahead_of_what_fits_or_of_what_was_given_back() -> None:
-    window = Window(30, segment=10, slots=2, check=bytes)
-    for _ in range(2):
-        window.join()
-    assert window.claim(1) == (0, 1)
-    assert window.claim_ahead() == 1
-    assert window.claim_ahead() is None
-    window.widen(4)
-    assert window.give_back(0, 1)
-    assert window.claim_ahead() is None
-    assert window.claim(1) == (0, 1)
-    assert window.claim_ahead() == 2
-    assert window.claim_ahead() is None  # that was the last
-    window.fail(UnreachableError("down"))
-    assert window.claim_ahead() is None
-
-
-def test_what_has_landed_is_checked_once_whoever_asks() -> None:
-    checked: list[int] = []
-    window = Window(30, segment=10, slots=4, check=lambda view: checked.append(view[0]))
+def test_what_has_landed_is_checked_once_in_order_by_whoever_would_wait() -> None:
+    checked: list[tuple[int, int]] = []
+    window = Window(
+        60, segment=10, slots=4, check=lambda view: checked.append((view[0], threading.get_ident()))
+    )
     window.join()
-    for index in (1, 0):
-        assert window.claim(1)
+    for index in range(4):
+        assert window.claim(1) == (index, index + 1)
         window.buffer(index)[0] = index
-    window.landed(1)
-    assert (window.checkable, window.readable) == (False, False)
-    window.check()  # another one comes first
+    for index in (1, 2, 0):
+        window.landed(index)
     assert checked == []
+    parts = window.read()
+    reader = threading.get_ident()
+    assert next(parts)[0] == 0
+    assert checked == [(0, reader)]
+    claimant = threading.Thread(target=window.claim, args=[1], daemon=True)  # there is no room
+    claimant.start()
+    for index in (1, 2):
+        while len(checked) <= index:
+            time.sleep(0.001)
+        assert checked[index] == (index, claimant.ident)
+    assert next(parts)[0] == 1
+    claimant.join(10)
+    assert not claimant.is_alive()
+    window.landed(3)
+    assert [next(parts)[0] for _ in range(2)] == [2, 3]
+    assert checked[3:] == [(3, reader)]
+
+
+def test_what_is_being_checked_is_waited_for() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def check(_: memoryview) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    window = Window(20, segment=10, slots=1, check=check)
+    window.join()
+    window.claim(1)
+    window.buffer(0)
     window.landed(0)
-    assert (window.checkable, window.readable) == (True, False)
-    for _ in range(2):
-        window.check()
-    assert checked == [0, 1]
-    assert (window.checkable, window.readable) == (False, True)
+    claimant = threading.Thread(target=window.claim, args=[1], daemon=True)
+    claimant.start()
+    assert begun.wait(10)
+    read: list[int] = []
+    reader = threading.Thread(target=lambda: read.append(len(next(window.read()))))
+    reader.start()
+    reader.join(0.1)
+    assert not read
+    go.set()
+    reader.join(10)
+    assert read == [10]
+    window.fail(UnreachableError("over"))
+    claimant.join(10)
+
+
+def test_a_check_that_fails_leaves_nothing_held() -> None:
+    window = Window(20, segment=10, slots=2, check=lambda view: 1 // (len(view) - 10))
+    window.join()
+    assert window.claim(1) == (0, 1)
+    window.buffer(0)
+    window.landed(0)
+    with pytest.raises(ZeroDivisionError):
+        next(window.read())
+    assert window.unclaimed() == 1  # no lock, and no turn, is left behind
+    with pytest.raises(ZeroDivisionError):
+        next(window.read())
 
 
 def test_a_failure_ends_reader_and_claimants() -> None:
@@ -119,7 +154,6 @@ def _fetch(window: Window, blob: bytes, run: int, unwilling: bool) -> None:
             at = index * window.segment
             window.buffer(index)[:] = blob[at : at + window.length(index)]
             window.landed(index)
-            window.check()
 
 
 @settings(max_examples=40, deadline=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError
@@ -41,19 +41,11 @@ class Source:
         self._response: Response | None = None
         self.arrived = 0  # bytes, those included that had to be fetched again
 
-    def fill(
-        self,
-        view: memoryview,
-        at: int,
-        end: int | None,
-        *,
-        must_range: bool = False,
-        until: Callable[[], bool] | None = None,
-    ) -> int:
+    def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
         """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
 
-        Returns how many have come: all, unless the server ignores ranges although `must_range` was given, or `until`
-        has become true. Raises what could not be healed.
+        Returns False, with nothing lost, when the server ignores ranges although `must_range` was given. Raises what
+        could not be healed.
         """
         filled = 0
         self._patience.pace.begin()
@@ -64,7 +56,7 @@ class Source:
                     response = self._open(at + filled, end)
                     if response.at != at + filled:
                         if must_range:
-                            return filled
+                            return False
                         self._pass_over(response, at + filled)
                 count = response.readinto(view[filled:])
                 if not count:
@@ -74,12 +66,10 @@ class Source:
                 filled += count
                 self.arrived += count
                 self._patience.moved(count, self._what)
-                if until is not None and until():
-                    break
             except TransientError as failure:
                 self.close()
                 self._patience.wait(failure)
-        return filled
+        return True
 
     def _open(self, start: int, end: int | None) -> Response:
         self.close()
@@ -105,10 +95,7 @@ class Source:
 class Download:
     """A blob on its way, by `check`, to its reader. It starts with one connection; more can be added while it runs.
 
-    A single connection streams. Its thread checks what has come; while it does, and the reader has nothing to read, the
-    reader receives what comes next. On two cores with the registry, 400 MB come to an XFS volume in 0.9 of the time,
-    eight times at once to tmpfs in 0.87, over TLS in 0.98; alone to tmpfs, where the reader writes most of the time,
-    in 0.98 to 1.07 (medians of series of 15 to 25 pairs).
+    A single connection streams the blob. Several take ranges of it.
     """
 
     def __init__(
@@ -129,9 +116,6 @@ class Download:
         self._threads: list[Thread] = []
         self._sources: list[Source] = []
         self._ranges = True
-        self._turn = Lock()  # held by who receives of the stream
-        self._stream: Source | None = None
-        self._begun: tuple[int, int] | None = None  # the stream's next segment, and how much of it has come
         self.window = Window(size, segment=segment, slots=RUN, check=check, free=free)
 
     @property
@@ -151,10 +135,10 @@ class Download:
 
     def read(self) -> Iterator[memoryview]:
         """Yield the blob in order, each segment after it was checked."""
-        return self.window.read(self._receive_ahead)
+        return self.window.read()
 
     def connect(self) -> None:
-        """Start one more connection. One alone streams the blob; several take ranges of it."""
+        """Start one more connection."""
         self.window.join()
         self.window.widen(RUN * (self.connections + 1))
         source = Source(
@@ -182,77 +166,25 @@ class Download:
             source.close()
 
     def _fill(self, source: Source) -> None:
-        """Bring segments until none is left for this connection."""
-        window = self.window
-        while not window.alone or self._fill_in_order(source):
-            run = window.claim(RUN)
-            if run is None or not self._fill_run(source, *run):
+        """Bring what is claimed until nothing is left for this connection."""
+        while True:
+            alone = self.window.alone
+            run = self.window.claim(1 if alone else RUN)
+            if run is None or not self._fill_run(source, *run, alone=alone):
                 return
 
-    def _fill_in_order(self, source: Source) -> bool:
-        """Bring one segment after another until there are other connections; False when nothing is left."""
+    def _fill_run(self, source: Source, first: int, last: int, *, alone: bool) -> bool:
+        """Bring a run of segments, of a stream when `alone`; False when another connection is to bring the rest."""
         window = self.window
-        while True:
-            window.check()
-            with self._turn:
-                if window.checkable:  # the reader has brought it just now
-                    continue
-                if self._begun is None:
-                    self._stream = None
-                    if not window.alone:
-                        return True
-                    claimed = window.claim(1)
-                    if claimed is None:
-                        return False
-                    self._begun = claimed[0], 0
-                self._stream = source
-                self._go_on(source, self._begun)
-
-    def _receive_ahead(self) -> bool:
-        """Receive in the stead of the thread that checks, until there is something to read; False to wait for that."""
-        if not self._turn.acquire(blocking=False):
-            return False
-        try:
-            if self._stream is None:
-                return False
-            if self._begun is None:
-                index = self.window.claim_ahead()
-                if index is None:
-                    return False
-                self._begun = index, 0
-            self._go_on(self._stream, self._begun, until=lambda: self.window.readable)
-        except BaseException as error:
-            self._begun = None  # the connection's thread is not to try what has been given up
-            self.window.fail(error)
-            raise
-        finally:
-            self._turn.release()
-        return True
-
-    def _go_on(self, source: Source, begun: tuple[int, int], until: Callable[[], bool] | None = None) -> None:
-        index, filled = begun
-        view = self.window.buffer(index)[filled:]
-        count = source.fill(view, index * self.window.segment + filled, None, until=until)
-        if count < len(view):
-            self._begun = index, filled + count
-        else:
-            self._begun = None
-            self.window.landed(index)
-
-    def _fill_run(self, source: Source, first: int, last: int) -> bool:
-        """Bring a run of segments, in ranges while the server has them; False when another is to bring the rest."""
-        window = self.window
-        end = min(last * window.segment, self._size) if self._ranges else None
-        must_range = True
+        end = None if alone or not self._ranges else min(last * window.segment, self._size)
+        must_range = not alone
         for index in range(first, last):
             at = index * window.segment
-            view = window.buffer(index)
-            if source.fill(view, at, end, must_range=must_range) < len(view):
+            if not source.fill(window.buffer(index), at, end, must_range=must_range):
                 self._ranges = False
                 if window.give_back(index, last):
                     return False
                 must_range, end = False, None  # nobody else is left to fetch it
-                source.fill(view, at, None)
+                source.fill(window.buffer(index), at, None)
             window.landed(index)
-            window.check()
         return True
