@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +15,8 @@ from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import TLS, Basic, Bearer, Registry, faults, refusing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from initializer.tests.conftest import Command, Trees
 
 
@@ -219,24 +218,3 @@ def test_many_threads_share_a_proxy(
         assert len(proxy.asked) > 3
     assert threading.active_count() <= before + 2
     trees.check(destination, kit)
-
-
-def test_the_thread_that_writes_makes_way_for_those_that_receive(
-    registry: Registry, initialize: Command, destination: Path, trees: Trees
-) -> None:
-    """One thread is nicer than the others, and than this process, which made them."""
-    registry.inject(faults.Stall(after=1_500_000), kind="blob")
-    run = initialize.start(registry.add(KIT, "k", "v1"), destination, KIT_CONCURRENCY="1")
-    own, deadline = os.nice(0), time.monotonic() + 20.0
-    while (nice := niceness(run.pid)) != [own, own, own + 4]:
-        assert time.monotonic() < deadline, nice
-        time.sleep(0.02)
-    registry.heal()
-    assert run.end().code == 0
-    trees.check(destination, KIT)
-
-
-def niceness(pid: int) -> list[int]:
-    """Return the nice value of each thread of a process (proc(5), the 19th field of stat)."""
-    stats = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return sorted(int(stat.rpartition(")")[2].split()[16]) for stat in stats)

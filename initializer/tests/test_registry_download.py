@@ -12,6 +12,7 @@ from initializer.tests.clients import BLOB, LAYER, SEGMENT
 from kit_conformance.testbed.registry import faults
 from kit_initializer.errors import NotFoundError
 from kit_initializer.registry import Download
+from kit_initializer.registry.download import RUN
 
 if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Registry as Server
@@ -76,7 +77,7 @@ def test_the_connection_checks_while_the_reader_is_busy(repository: Repository) 
     reading = Reading(repository, SEGMENT)
     reading.download.connect()
     deadline = time.monotonic() + 10
-    while len(reading.checked) < 4 * SEGMENT:  # all that the window holds, and nobody has read yet
+    while len(reading.checked) < RUN * SEGMENT:  # all that the window holds, and nobody has read yet
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert reading.all() == BLOB

@@ -11,13 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit_initializer.errors import UnreachableError
-from kit_initializer.registry.download import SEGMENT_BYTES, segment_bytes
+from kit_initializer.registry.download import RUN, SEGMENT_BYTES, room, segment_bytes
 from kit_initializer.registry.window import Window
 
 
 def test_segments_stay_within_the_budget() -> None:
-    assert segment_bytes(1) == segment_bytes(6) == SEGMENT_BYTES
+    assert segment_bytes(1) == segment_bytes(8) == SEGMENT_BYTES
     assert 64 * 1024 <= segment_bytes(64) < SEGMENT_BYTES
+
+
+@pytest.mark.parametrize("limit", [1, 3, 8, 16, 64])
+def test_what_all_connections_may_hold_stays_within_the_budget(limit: int) -> None:
+    """Whether there are as many as there may be, or one: which gets more, but not all."""
+    segment = segment_bytes(limit)
+    held = [segment * room(segment, connections) * connections for connections in range(1, limit + 1)]
+    assert max(held) <= 24 * SEGMENT_BYTES
+    assert held[0] == 8 * SEGMENT_BYTES
+    assert room(segment, limit) >= RUN
 
 
 def test_a_claim_that_nobody_else_would_take_is_not_taken_back() -> None:
@@ -60,34 +70,92 @@ def test_who_joins_does_not_pay_for_a_leave_that_somebody_else_took() -> None:
     assert window.claim(1) == (1, 2)
 
 
-def test_what_has_landed_is_checked_once_in_order_by_whoever_would_wait() -> None:
-    checked: list[tuple[int, int]] = []
-    window = Window(
-        60, segment=10, slots=4, check=lambda view: checked.append((view[0], threading.get_ident()))
-    )
+class Checks:
+    """Which segments were checked, by their first byte, and by which thread."""
+
+    def __init__(self) -> None:
+        self.by: dict[int, int] = {}
+
+    def __call__(self, view: memoryview) -> None:
+        """Take note of a segment, which nobody has checked before."""
+        assert view[0] not in self.by
+        self.by[view[0]] = threading.get_ident()
+
+
+def _land(window: Window, *indices: int) -> None:
+    for index in indices:
+        window.buffer(index)[0] = index
+        window.landed(index)
+
+
+def test_the_reader_checks_all_that_has_landed_in_order_before_it_reads() -> None:
+    checks = Checks()
+    window = Window(60, segment=10, slots=4, check=checks)
     window.join()
     for index in range(4):
         assert window.claim(1) == (index, index + 1)
-        window.buffer(index)[0] = index
-    for index in (1, 2, 0):
-        window.landed(index)
-    assert checked == []
+    _land(window, 1, 2, 0)
+    assert not checks.by
     parts = window.read()
-    reader = threading.get_ident()
     assert next(parts)[0] == 0
-    assert checked == [(0, reader)]
-    claimant = threading.Thread(target=window.claim, args=[1], daemon=True)  # there is no room
+    assert list(checks.by) == [0, 1, 2]
+    _land(window, 3)
+    assert [next(parts)[0] for _ in range(3)] == [1, 2, 3]
+    assert list(checks.by) == [0, 1, 2, 3]
+
+
+def test_a_connection_that_streams_alone_checks_what_has_landed_before_it_claims_more() -> None:
+    checks = Checks()
+    window = Window(60, segment=10, slots=4, check=checks)
+    window.join()
+    for index in range(2):
+        assert window.claim(1) == (index, index + 1)
+        assert list(checks.by) == list(range(index))
+        _land(window, index)
+    assert window.claim(1) == (2, 3)
+    assert list(checks.by) == [0, 1]
+
+
+def test_several_connections_check_only_where_there_is_no_room() -> None:
+    checks = Checks()
+    window = Window(60, segment=10, slots=4, check=checks)
+    for _ in range(2):
+        window.join()
+    for first in (0, 2):
+        assert window.claim(2) == (first, first + 2)
+        _land(window, first, first + 1)
+    assert not checks.by
+    claimant = threading.Thread(target=window.claim, args=[2], daemon=True)
     claimant.start()
-    for index in (1, 2):
-        while len(checked) <= index:
-            time.sleep(0.001)
-        assert checked[index] == (index, claimant.ident)
-    assert next(parts)[0] == 1
+    while len(checks.by) < 4:
+        time.sleep(0.001)
+    assert set(checks.by.values()) == {claimant.ident}
+    parts = window.read()
+    assert [next(parts)[0] for _ in range(3)] == [0, 1, 2]
     claimant.join(10)
     assert not claimant.is_alive()
-    window.landed(3)
-    assert [next(parts)[0] for _ in range(2)] == [2, 3]
-    assert checked[3:] == [(3, reader)]
+
+
+def test_a_window_that_is_made_smaller_hands_out_less_until_it_has_been_read() -> None:
+    window = Window(100, segment=10, slots=6, check=bytes)
+    for _ in range(2):
+        window.join()
+    for first in (0, 3):
+        assert window.claim(3) == (first, first + 3)
+        _land(window, *range(first, first + 3))
+    window.resize(2)
+    claims: list[tuple[int, int] | None] = []
+    claimant = threading.Thread(target=lambda: claims.append(window.claim(3)), daemon=True)
+    claimant.start()
+    parts = window.read()
+    assert [next(parts)[0] for _ in range(6)] == list(range(6))
+    claimant.join(0.1)
+    assert not claims  # five were given back, the sixth is being read
+    threading.Timer(0.1, window.fail, [UnreachableError("over")]).start()
+    with pytest.raises(UnreachableError, match="over"):
+        next(parts)
+    claimant.join(10)
+    assert claims == [(6, 8)]
 
 
 def test_what_is_being_checked_is_waited_for() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections import deque
 from threading import Event, Lock, Thread, current_thread
@@ -13,7 +11,7 @@ from kit_initializer.archive import unpack
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnreachableError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
-from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, segment_bytes
+from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, room, segment_bytes
 from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
@@ -30,10 +28,6 @@ if TYPE_CHECKING:
 _TICK_S = 0.02
 _FIRST_LAYERS = 2
 _HUNGRY = 0.65
-# Where cores are few, the thread that writes makes way for the one that receives, lest the registry wait: pulls of
-# 400 MB from a registry on the same two cores take 0.87 of the time when there are four, 0.90 when there are eight;
-# one alone takes 1.00 to 1.04 of it.
-_NICE = 4
 
 
 class Job(NamedTuple):
@@ -74,6 +68,7 @@ class Crew:
                 self._start(connections.allowed)
                 if not self._active:
                     return
+                self._share()
                 self._wake.wait(_TICK_S)
                 self._wake.clear()
                 self._reap()
@@ -119,6 +114,13 @@ class Crew:
 
     def _connections(self) -> int:
         return sum(max(1, download.connections) if download else 1 for download in self._active.values())
+
+    def _share(self) -> None:
+        """Give each connection its part of what the windows may hold together."""
+        large = self._large()
+        each = room(self._segment, max(1, sum(download.connections for download in large)))
+        for download in large:
+            download.window.resize(each * max(1, download.connections))
 
     def _reap(self) -> None:
         while self._ended:
@@ -196,8 +198,6 @@ class Crew:
 
     def _bring_large(self, job: Job, verifier: Verifier, download: Download) -> None:
         """Unpack a layer while it lands and is hashed; the digest has the last word."""
-        with contextlib.suppress(OSError):  # nothing depends on it
-            os.nice(_NICE)  # on Linux, of this thread alone
         refused: InitializerError | None = None
         chunks = download.read()
         try:

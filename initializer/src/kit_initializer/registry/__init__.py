@@ -1,7 +1,7 @@
 """The OCI distribution protocol over networks as they are: resolve, fetch, ranges, resume, redirects, retries."""
 
 from kit_initializer.registry.client import Fetched, Registry, Repository
-from kit_initializer.registry.download import SEGMENT_BYTES, Download, Source, segment_bytes
+from kit_initializer.registry.download import SEGMENT_BYTES, Download, Source, room, segment_bytes
 from kit_initializer.registry.retry import StoppedError
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Repository",
     "Source",
     "StoppedError",
+    "room",
     "segment_bytes",
 ]
