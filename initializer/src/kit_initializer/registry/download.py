@@ -162,7 +162,7 @@ class Download:
 
     def divisible(self) -> bool:
         """Say whether another connection would have something to do."""
-        return self._ranges and self.window.unclaimed() >= RUN
+        return self._ranges and self.window.unclaimed() >= 2 * RUN
 
     def disconnect(self) -> None:
         """End one connection, when it has brought what it is at; the last one stays."""
