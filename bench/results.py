@@ -133,9 +133,7 @@ def judge(measured: Sequence[Measured], points: Sequence[Measured] = ()) -> list
 
 
 def _verdict(what: str, value: float, text: str, line: Mapping[str, Any], form: str) -> Verdict:
-    """Hold a figure to its goal and limit as all three are printed: 1.15 is not over 1.15."""
     goal, limit = float(line["goal"]), float(line["limit"])
-    value = round(value, 2 if ".2f" in form else 0)
     return Verdict(what, text, form.format(goal), form.format(limit), value <= limit, value <= goal)
 
 
