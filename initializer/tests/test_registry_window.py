@@ -88,10 +88,16 @@ def _land(window: Window, *indices: int) -> None:
         window.landed(index)
 
 
-def test_the_reader_checks_all_that_has_landed_in_order_before_it_reads() -> None:
+def _watched(*, connections: int) -> tuple[Window, Checks]:
     checks = Checks()
     window = Window(60, segment=10, slots=4, check=checks)
-    window.join()
+    for _ in range(connections):
+        window.join()
+    return window, checks
+
+
+def test_the_reader_checks_all_that_has_landed_in_order_before_it_reads() -> None:
+    window, checks = _watched(connections=1)
     for index in range(4):
         assert window.claim(1) == (index, index + 1)
     _land(window, 1, 2, 0)
@@ -105,9 +111,7 @@ def test_the_reader_checks_all_that_has_landed_in_order_before_it_reads() -> Non
 
 
 def test_a_connection_that_streams_alone_checks_what_has_landed_before_it_claims_more() -> None:
-    checks = Checks()
-    window = Window(60, segment=10, slots=4, check=checks)
-    window.join()
+    window, checks = _watched(connections=1)
     for index in range(2):
         assert window.claim(1) == (index, index + 1)
         assert list(checks.by) == list(range(index))
@@ -117,17 +121,16 @@ def test_a_connection_that_streams_alone_checks_what_has_landed_before_it_claims
 
 
 def test_several_connections_check_only_where_there_is_no_room() -> None:
-    checks = Checks()
-    window = Window(60, segment=10, slots=4, check=checks)
-    for _ in range(2):
-        window.join()
+    window, checks = _watched(connections=2)
     for first in (0, 2):
         assert window.claim(2) == (first, first + 2)
         _land(window, first, first + 1)
     assert not checks.by
     claimant = threading.Thread(target=window.claim, args=[2], daemon=True)
     claimant.start()
+    deadline = time.monotonic() + 10
     while len(checks.by) < 4:
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     assert set(checks.by.values()) == {claimant.ident}
     parts = window.read()

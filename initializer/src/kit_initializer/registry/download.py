@@ -28,7 +28,7 @@ _STREAM_BYTES = 8 * 1024 * 1024
 
 def segment_bytes(connections: int) -> int:
     """Return the size of a segment such that as many connections as this stay within the memory budget."""
-    return max(64 * 1024, min(SEGMENT_BYTES, _BUDGET_BYTES // (connections * RUN)))
+    return min(SEGMENT_BYTES, _BUDGET_BYTES // (connections * RUN))
 
 
 def room(segment: int, connections: int) -> int:
@@ -37,7 +37,7 @@ def room(segment: int, connections: int) -> int:
     A run each is what many can have. A few get more, so that receiving, hashing and writing wait less for each other:
     400 MB took 0.95 of the time (ext4), and 0.94 (tmpfs), with six segments instead of three (median of 25).
     """
-    return max(RUN, min(_STREAM_BYTES, _BUDGET_BYTES // connections) // segment)
+    return min(_STREAM_BYTES, _BUDGET_BYTES // connections) // segment
 
 
 class Source:
