@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2 if isinstance(error, MissingError) else 1
     keep(report, options.results, docs=options.docs)
-    print(f"\n{tables.budget(report.verdicts)}\n\n{time.monotonic() - began:.0f} s in all")
+    print(f"\n{report.budget()}\n\n{time.monotonic() - began:.0f} s in all")
     return int(options.enforce and not all(verdict.within for verdict in report.verdicts))
 
 

@@ -193,7 +193,8 @@ def kserve(python: str) -> Peer:
 
 def find(options: Namespace) -> tuple[list[Peer], list[str]]:
     """Return the peers that are here, ours first, and a sentence for each that is not."""
-    peers, missing = [ours(options.initializer or str(Path(sys.executable).with_name(OURS)))], []
+    command = Path(options.initializer or Path(sys.executable).with_name(OURS))
+    peers, missing = [ours(str(command.absolute()))], []  # absolute: each runs in a folder of its own
     binary = shutil.which(options.kit)
     if binary is None:
         missing.append("Kit: put kit on the PATH, or give its path by --kit or KIT")
@@ -208,7 +209,7 @@ def find(options: Namespace) -> tuple[list[Peer], list[str]]:
         missing.append(f"curl, sha256sum, tar: {error}")
     for name, python, make in (("oras-py", options.oras, oras), ("kserve-storage", options.kserve, kserve)):
         if python:
-            peers.append(make(python))
+            peers.append(make(str(Path(python).absolute())))
         else:
             missing.append(f"{name}: give the Python of an environment that has it")
     return peers, missing

@@ -12,6 +12,7 @@ from bench.peers import KIT, OURS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.machine import Limit
     from bench.measure import Sample
 
 MIB = 1024 * 1024
@@ -130,6 +131,19 @@ def judge(measured: Sequence[Measured], points: Sequence[Measured] = ()) -> list
         text = f"{peak / MIB:.0f} MiB ({shape_name})"
         verdicts.append(_verdict("memory, any shape", peak / MIB, text, budget["peak"], "{:.0f} MiB"))
     return verdicts + _others(measured, budget, judged)
+
+
+def caution(limits: Sequence[Limit]) -> str:
+    """Say where this machine hashes slower than those on which the goals were set; "" where it does not."""
+    supposed = float(tomllib.loads(BUDGET.read_text(encoding="utf-8"))["machine"]["hash"])
+    rate = next((limit.rate for limit in limits if limit.name == "hash"), supposed)
+    if rate >= supposed:
+        return ""
+    longer = 400 / rate - 400 / supposed
+    return (
+        f"SHA-256 does {rate:,.0f} MB/s here, and did {supposed:,.0f} where the goals were set: 400 MB take"
+        f" {longer:.2f} s longer for whoever checks them, so that ratios to peers that check nothing are higher."
+    )
 
 
 def _verdict(what: str, value: float, text: str, line: Mapping[str, Any], form: str) -> Verdict:

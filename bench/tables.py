@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.peers import OURS
-from bench.results import MIB
+from bench.results import MIB, caution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,10 +52,14 @@ class Report(NamedTuple):
             "shapes": times(self.shapes, names),
             "ratios": ratios(self.shapes, names),
             "means": means(self.shapes, names),
-            "budget": budget(self.verdicts),
+            "budget": self.budget(),
             "limits": limits(self.limits),
             "growth": "\n\n".join(curve(axis, points, names) for _, axis, points in self.growth),
         }
+
+    def budget(self) -> str:
+        """Return the verdicts, and what about this machine explains them."""
+        return "\n\n".join(filter(None, [budget(self.verdicts), caution(self.limits)]))
 
     def names(self) -> dict[str, str]:
         """Return how each peer is shown: with a star where it takes a layer for what it claims to be."""
