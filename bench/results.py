@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench.machine import HASH
 from bench.peers import KIT, OURS
 
 if TYPE_CHECKING:
@@ -102,9 +103,13 @@ class Verdict(NamedTuple):
         return "goal met" if self.at_goal else "within" if self.within else "over"
 
 
+def _budget() -> dict[str, Any]:
+    return tomllib.loads(BUDGET.read_text(encoding="utf-8"))
+
+
 def judge(measured: Sequence[Measured], points: Sequence[Measured] = ()) -> list[Verdict]:
     """Hold shapes to the budget, and the memory of growth's points; what was left out is not judged."""
-    budget = tomllib.loads(BUDGET.read_text(encoding="utf-8"))
+    budget = _budget()
     by_name = {each.name: each for each in measured}
     verdicts = []
     judged = set()
@@ -135,8 +140,8 @@ def judge(measured: Sequence[Measured], points: Sequence[Measured] = ()) -> list
 
 def caution(limits: Sequence[Limit]) -> str:
     """Say where this machine hashes slower than those on which the goals were set; "" where it does not."""
-    supposed = float(tomllib.loads(BUDGET.read_text(encoding="utf-8"))["machine"]["hash"])
-    rate = next((limit.rate for limit in limits if limit.name == "hash"), supposed)
+    supposed = float(_budget()["machine"]["hash"])
+    rate = next((limit.rate for limit in limits if limit.name == HASH), supposed)
     if rate >= supposed:
         return ""
     longer = 400 / rate - 400 / supposed
