@@ -148,7 +148,7 @@ def image(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def e2e(session: nox.Session) -> None:
-    """Tell the stories on a cluster brought up with kind: registry, image, KServe (`-- -m plain`: without)."""
+    """Run the scenarios on a cluster brought up with kind: registry, image, KServe (`-- -m plain`: without)."""
     install(session, "e2e", "./conformance")
     report = f"--junit-xml={RESULTS / 'e2e.xml'}"
     session.run("python", "-m", "e2e.harness", "run", report, "--numprocesses=3", *session.posargs)
@@ -190,7 +190,7 @@ def measure(session: nox.Session, *arguments: str) -> None:
 
 @nox.session(default=False)
 def e2e_matrix(session: nox.Session) -> None:
-    """Tell the stories with several versions (`-- --kserve v0.20.0,v0.16.0 --kit v1.7.0,v1.0.0`), in one table."""
+    """Run the scenarios with several versions (`-- --kserve v0.20.0,v0.16.0 --kit v1.7.0,v1.0.0`), in one table."""
     install(session, "e2e", "./conformance")
     session.run("python", "-m", "e2e.harness.matrix", "--numprocesses=3", *session.posargs)
 

@@ -9,7 +9,7 @@ from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import Registry
 
 if TYPE_CHECKING:
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
     from kit_conformance.testbed.kits import Kit
     from kit_conformance.testbed.registry import Basic
 
@@ -33,6 +33,6 @@ def expected(kit: Kit) -> dict[str, tuple[int, str, str]]:
     return {path: (fact.size, fact.sha256, f"{fact.mode:04o}") for path, fact in kit.files.items()}
 
 
-def add(registry: Registry, story: Story, kit: Kit, tag: str = "v1") -> str:
-    """Put a kit there under the story's name, and return its URI."""
-    return str(registry.add(kit, f"{story.name}/parts", tag))
+def add(registry: Registry, scenario: Scenario, kit: Kit, tag: str = "v1") -> str:
+    """Put a kit there under the scenario's name, and return its URI."""
+    return str(registry.add(kit, f"{scenario.name}/parts", tag))

@@ -1,4 +1,4 @@
-"""The whole story in processes alone: pack, push, initialize, serve, predict; no Docker, no Kit, no cluster.
+"""The whole scenario in processes alone: pack, push, initialize, serve, predict; no Docker, no Kit, no cluster.
 
 It runs what a pod would run, with nothing in place of it but the registry: the command `kit-initializer` with the
 arguments and the environment that KServe gives, and MLServer started as KServe's kserve-mlserver starts it. Each step
@@ -34,7 +34,7 @@ FIXTURE = Path(__file__).parent.parent / "fixtures" / "modelkits" / "sklearn-iri
 INITIALIZER_SECONDS = 60.0  # far above the 0.2 s that it takes, far below a newcomer's patience
 
 
-class Story:
+class Scenario:
     """Prints each step with what came of it and the seconds it took, and remembers which one is under way."""
 
     def __init__(self) -> None:
@@ -95,23 +95,23 @@ def check(what: str, seen: object, expected: object) -> None:
         raise ValueError(f"{what}: {seen!r}, expected {expected!r}")
 
 
-def tell(story: Story, work: Path, python: Path) -> None:
-    """Tell the story; every file it makes is below `work`."""
+def tell(scenario: Scenario, work: Path, python: Path) -> None:
+    """Tell the scenario; every file it makes is below `work`."""
     models, message = work / "models", work / "termination-log"
     expected = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
 
-    with story.step(
+    with scenario.step(
         "pack", f"the folder {FIXTURE.name}, a Kitfile and its files, becomes a ModelKit"
     ) as outcome:
         kit = pack(FIXTURE)
         outcome.append(f"{kit.digest}: {len(kit.layers)} layer(s), {sum(x.size for x in kit.layers)} bytes")
 
     with Registry() as registry:
-        with story.step("push", f"to an OCI registry at {registry.url}") as outcome:
+        with scenario.step("push", f"to an OCI registry at {registry.url}") as outcome:
             uri = push(kit, registry.host, "iris", "v1", plain_http=True)
             outcome.append(uri)
 
-        with story.step(
+        with scenario.step(
             "initialize", f"kit-initializer {uri} DEST, as the pod's init container does"
         ) as outcome:
             brought = initialize(uri, models, message)
@@ -119,7 +119,7 @@ def tell(story: Story, work: Path, python: Path) -> None:
             check("the files", facts(models), expected["files"])
             outcome.append(f"{', '.join(expected['files'])}: size, sha256 and mode as expected")
 
-        with story.step("restart", "the init container runs once more on the same volume") as outcome:
+        with scenario.step("restart", "the init container runs once more on the same volume") as outcome:
             registry.ledger.clear()
             initialize(uri, models, message)
             check("blobs asked for", registry.ledger.requests(kind="blob"), [])
@@ -127,32 +127,32 @@ def tell(story: Story, work: Path, python: Path) -> None:
             outcome.append("done; no layer was downloaded again")
 
     with ExitStack() as stack:
-        with story.step(
+        with scenario.step(
             "serve", "MLServer with its scikit-learn runtime, as kserve-mlserver starts it"
         ) as outcome:
             server = stack.enter_context(MLServer(python, models, "iris"))
             outcome.append(f"{server.url}: the model iris is ready")
 
-        with story.step("predict", "over the V2 inference protocol") as outcome:
+        with scenario.step("predict", "over the V2 inference protocol") as outcome:
             predictions = outputs(server.predict_v2(expected["v2"]["request"]))
             check("the predictions", predictions, expected["v2"]["outputs"])
             outcome.append(f"{predictions}, as expected")
 
 
 def main() -> int:
-    """Run the story in a folder of its own and return the exit code."""
+    """Run the scenario in a folder of its own and return the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s quickstart --", description=__doc__.partition("\n")[0])
     parser.add_argument("--mlserver", required=True, type=Path, help="the Python of MLServer's environment")
     options = parser.parse_args()
-    story = Story()
+    scenario = Scenario()
     with tempfile.TemporaryDirectory(prefix="kit-quickstart-") as work:
         try:
-            tell(story, Path(work), options.mlserver)
+            tell(scenario, Path(work), options.mlserver)
         except Exception:  # noqa: BLE001 (whatever it is, the step has failed and the run with it)
             traceback.print_exc()
-            story.end(f"FAILED at '{story.under_way}'")
+            scenario.end(f"FAILED at '{scenario.under_way}'")
             return 1
-    story.end("From a folder to a prediction, every step as expected")
+    scenario.end("From a folder to a prediction, every step as expected")
     return 0
 
 

@@ -17,11 +17,12 @@ from e2e.harness.files import files_pod
 from e2e.harness.recorder import CANDIDATE
 from e2e.harness.registry import corrupt
 from e2e.harness.report import UPSTREAM
-from e2e.harness.story import INITIALIZER, example
+from e2e.harness.scenario import INITIALIZER, example
 from e2e.harness.versions import ROOT
 from e2e.test_faults import container_id, kill, slow, whole
 from e2e.test_ways import bring_two
 from kit_conformance import refs
+from kit_conformance.testbed.pods import container_security, pod_security
 from kit_conformance.testbed.registry import Basic
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.harness.objects import Object
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
 
     Container = Callable[..., Object]
 
 IRIS = ROOT / "fixtures/modelkits/sklearn-iris"
 KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
-USER, PASSWORD = "ann", "a-password-of-one-story"
+USER, PASSWORD = "ann", "a-password-of-one-scenario"
 
 pytestmark = [pytest.mark.needs("kserve", "python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
@@ -50,17 +51,17 @@ assert candidate.__name__ == CANDIDATE
 
 
 @pytest.fixture
-def container(story: Story, candidate: str) -> Container:
-    """Return what makes a ClusterStorageContainer of the image that is tried; see `Story.storage_container`."""
+def container(scenario: Scenario, candidate: str) -> Container:
+    """Return what makes a ClusterStorageContainer of the image that is tried; see `Scenario.storage_container`."""
 
     def make(host: str = "") -> Object:
-        document = story.storage_container(host=host)
+        document = scenario.storage_container(host=host)
         if candidate == UPSTREAM:
             ours = document["spec"]["container"]
             wanted = ("KIT_UNPACK_FLAGS", "KIT_USER", "KIT_PASSWORD")
             document["spec"]["container"] = {
                 "name": INITIALIZER,
-                "image": story.state.upstream,
+                "image": scenario.state.upstream,
                 "imagePullPolicy": "IfNotPresent",
                 "env": [variable for variable in ours["env"] if variable["name"] in wanted],
                 "resources": {
@@ -75,133 +76,127 @@ def container(story: Story, candidate: str) -> Container:
 
 
 @pytest.mark.needs("kserve-sklearnserver")
-def test_a_kit_is_served(story: Story, container: Container, expected: dict[str, Any]) -> None:
+def test_a_kit_is_served(scenario: Scenario, container: Container, expected: dict[str, Any]) -> None:
     """A plain kit of a model becomes Ready, and the predictions are the model's."""
-    story.begin()
-    story.apply(container())
-    name = story.serve(example("deploy/examples/inferenceservice-v1.yaml"), story.push(IRIS))
-    story.wait_ready(name)
-    answer = story.ask(
+    scenario.begin()
+    scenario.apply(container())
+    name = scenario.serve(example("deploy/examples/inferenceservice-v1.yaml"), scenario.push(IRIS))
+    scenario.wait_ready(name)
+    answer = scenario.ask(
         f"services/{name}-predictor:80", f"/v1/models/{name}:predict", expected["v1"]["request"]
     )
     assert answer == expected["v1"]["response"]
 
 
 @pytest.mark.reference(refs.K8S_INIT)
-def test_a_second_run_in_the_same_volume(story: Story, container: Container) -> None:
+def test_a_second_run_in_the_same_volume(scenario: Scenario, container: Container) -> None:
     """An initializer that runs again in a volume where it has done its work ends well.
 
     Kubernetes runs init containers again when a pod's sandbox is made anew, for instance after a node's reboot.
     """
-    story.begin()
-    pod = files_pod("kit", container(), story.push(IRIS))
+    scenario.begin()
+    pod = files_pod("kit", container(), scenario.push(IRIS))
     pod["spec"]["initContainers"].append({**pod["spec"]["initContainers"][0], "name": "again"})
-    story.apply(pod)
-    story.wait_pod("kit")
-    assert "model.joblib" in story.files("pods/kit:8080")
+    scenario.apply(pod)
+    scenario.wait_pod("kit")
+    assert "model.joblib" in scenario.files("pods/kit:8080")
 
 
 @pytest.mark.needs("ours")
 @pytest.mark.reference(refs.K8S_INIT)
-def test_a_killed_initializer_is_healed(story: Story, container: Container) -> None:
+def test_a_killed_initializer_is_healed(scenario: Scenario, container: Container) -> None:
     """A container that is killed in the middle of a pull is started again, and then the whole kit is served.
 
     The kernel does it when memory runs out, a node's drain when time is up; the volume keeps what was written.
     """
-    story.begin()
+    scenario.begin()
     kit = faulty.kit()
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, kit)
+        uri = faulty.add(registry, scenario, kit)
         slow(registry)
-        story.apply(container(registry.host))
-        name = story.serve_files(uri)
-        killed = container_id(story)
+        scenario.apply(container(registry.host))
+        name = scenario.serve_files(uri)
+        killed = container_id(scenario)
         registry.ledger.wait_for(1, kind="blob")
-        kill(story.state.name, killed)
+        kill(scenario.state.name, killed)
         registry.heal()
-        story.wait_pod(
-            str(story.cluster.pods(story.name)[0]["metadata"]["name"])
+        scenario.wait_pod(
+            str(scenario.cluster.pods(scenario.name)[0]["metadata"]["name"])
         )  # gives up at CrashLoopBackOff
-        story.wait_healed(name)
-        whole(story.files(f"services/{name}-predictor:80"), kit)
+        scenario.wait_healed(name)
+        whole(scenario.files(f"services/{name}-predictor:80"), kit)
 
 
 @pytest.mark.needs("ours")
 @pytest.mark.reference(refs.KIT_VERIFIES)
-def test_a_tampered_layer_is_not_served(story: Story, container: Container, tmp_path: Path) -> None:
+def test_a_tampered_layer_is_not_served(scenario: Scenario, container: Container, tmp_path: Path) -> None:
     """A layer with one flipped bit ends the initializer with a failure.
 
     Whoever can write to the registry's storage would otherwise choose the model.
     """
-    story.begin()
-    (tmp_path / "model.bin").write_bytes(story.name.encode() * 500)  # nobody else's blob
+    scenario.begin()
+    (tmp_path / "model.bin").write_bytes(scenario.name.encode() * 500)  # nobody else's blob
     (tmp_path / "Kitfile").write_text(KITFILE)
-    uri = story.push(tmp_path)
-    (layer,) = story.layers()
-    corrupt(story.state.registry, layer)
-    story.apply(container())
-    story.serve_files(uri)
-    ended = story.wait_ended()
+    uri = scenario.push(tmp_path)
+    (layer,) = scenario.layers()
+    corrupt(scenario.state.registry, layer)
+    scenario.apply(container())
+    scenario.serve_files(uri)
+    ended = scenario.wait_ended()
     assert ended["exitCode"] != 0, "the tampered model was taken for the kit's"
 
 
 @pytest.mark.needs("ours")
 @pytest.mark.reference(refs.KIT_KSERVE)
-def test_a_login_over_plain_http(story: Story, container: Container) -> None:
+def test_a_login_over_plain_http(scenario: Scenario, container: Container) -> None:
     """A registry that asks for a user, without TLS as within a cluster, is logged in to with `kit-secret`."""
-    story.begin()
-    story.secret("kit-secret", KIT_USER=USER, KIT_PASSWORD=PASSWORD)
+    scenario.begin()
+    scenario.secret("kit-secret", KIT_USER=USER, KIT_PASSWORD=PASSWORD)
     kit = faulty.kit(1000)
     with faulty.registry(Basic({USER: PASSWORD})) as registry:
-        uri = faulty.add(registry, story, kit)
-        story.apply(container(registry.host))
-        name = story.serve_files(uri)
-        story.wait_ready(name)
-        whole(story.files(f"services/{name}-predictor:80"), kit)
+        uri = faulty.add(registry, scenario, kit)
+        scenario.apply(container(registry.host))
+        name = scenario.serve_files(uri)
+        scenario.wait_ready(name)
+        whole(scenario.files(f"services/{name}-predictor:80"), kit)
 
 
 @pytest.mark.reference(refs.OPENSHIFT_UIDS)
-def test_any_user(story: Story, container: Container) -> None:
+def test_any_user(scenario: Scenario, container: Container) -> None:
     """A user that the image does not know, in group 0, brings the kit: OpenShift gives every namespace its own."""
-    story.begin()
-    story.apply(container())
+    scenario.begin()
+    scenario.apply(container())
     user = random.randrange(1_000_000_000, 2_000_000_000)  # noqa: S311 - any will do
-    name = story.serve_files(story.push(IRIS), securityContext={"runAsUser": user, "runAsGroup": 0})
-    story.wait_ready(name)
-    assert "model.joblib" in story.files(f"services/{name}-predictor:80")
+    name = scenario.serve_files(scenario.push(IRIS), securityContext={"runAsUser": user, "runAsGroup": 0})
+    scenario.wait_ready(name)
+    assert "model.joblib" in scenario.files(f"services/{name}-predictor:80")
 
 
 @pytest.mark.reference(refs.K8S_RESTRICTED)
-def test_a_read_only_root(story: Story, container: Container) -> None:
+def test_a_read_only_root(scenario: Scenario, container: Container) -> None:
     """With nothing writable but the model's volume the kit is brought."""
-    story.begin(pod_security="restricted")
+    scenario.begin(pod_security="restricted")
     document = container()
-    document["spec"]["container"]["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    story.apply(files_pod("kit", document, story.push(IRIS)))
-    story.wait_pod("kit")
-    assert "model.joblib" in story.files("pods/kit:8080")
+    document["spec"]["container"]["securityContext"] = container_security(**pod_security())
+    scenario.apply(files_pod("kit", document, scenario.push(IRIS)))
+    scenario.wait_pod("kit")
+    assert "model.joblib" in scenario.files("pods/kit:8080")
 
 
 @pytest.mark.needs("kserve>=0.18")
 @pytest.mark.reference(refs.KSERVE_URIS)
-def test_two_kits_in_one_service(story: Story, container: Container) -> None:
+def test_two_kits_in_one_service(scenario: Scenario, container: Container) -> None:
     """`storageUris` with two kits brings both, for KServe gives all pairs to one initializer."""
-    bring_two(story, container())
+    bring_two(scenario, container())
 
 
 @pytest.mark.reference(refs.K8S_TERMINATION)
-def test_a_wrong_tag_is_told(story: Story, container: Container) -> None:
+def test_a_wrong_tag_is_told(scenario: Scenario, container: Container) -> None:
     """A tag that is not there ends with a failure, and the message names it."""
-    story.begin()
-    story.apply(container())
-    uri = story.push(IRIS).replace(":v1", ":v9")
-    story.serve_files(uri)
-    ended = story.wait_ended()
+    scenario.begin()
+    scenario.apply(container())
+    uri = scenario.push(IRIS).replace(":v1", ":v9")
+    scenario.serve_files(uri)
+    ended = scenario.wait_ended()
     assert ended["exitCode"] != 0
     assert uri.removeprefix("kit://") in ended["message"]

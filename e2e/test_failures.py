@@ -13,7 +13,7 @@ from kit_conformance import refs
 from kit_conformance.testbed.registry import Basic
 
 if TYPE_CHECKING:
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 
@@ -22,36 +22,36 @@ pytestmark = pytest.mark.reference(refs.HOUSE_CODES)
 
 @pytest.mark.plain
 @pytest.mark.needs("python")
-def test_a_tag_that_is_not_there(story: Story, engine: str) -> None:
-    story.begin()
-    uri = story.push(KIT).replace(":v1", ":v9")
-    story.apply(files_pod("kit", story.storage_container(engine), uri))
-    ended = story.wait_ended()
+def test_a_tag_that_is_not_there(scenario: Scenario, engine: str) -> None:
+    scenario.begin()
+    uri = scenario.push(KIT).replace(":v1", ":v9")
+    scenario.apply(files_pod("kit", scenario.storage_container(engine), uri))
+    ended = scenario.wait_ended()
     assert ended["exitCode"] == 3
     assert ended["message"].startswith(f"not-found: {uri}")
 
 
 @pytest.mark.plain
 @pytest.mark.needs("python", "ours")
-def test_no_login_where_one_is_asked_for(story: Story, engine: str) -> None:
-    story.begin()
+def test_no_login_where_one_is_asked_for(scenario: Scenario, engine: str) -> None:
+    scenario.begin()
     with faulty.registry(Basic({"ann": "pw"})) as registry:
-        uri = faulty.add(registry, story, faulty.kit(1000))
-        story.apply(files_pod("kit", story.storage_container(engine), uri))
-        ended = story.wait_ended()
+        uri = faulty.add(registry, scenario, faulty.kit(1000))
+        scenario.apply(files_pod("kit", scenario.storage_container(engine), uri))
+        ended = scenario.wait_ended()
     assert ended["exitCode"] == 4
     assert ended["message"].startswith("denied: ")
 
 
 @pytest.mark.plain
 @pytest.mark.needs("python", "ours")
-def test_a_volume_that_is_too_small(story: Story, engine: str) -> None:
-    story.begin()
+def test_a_volume_that_is_too_small(scenario: Scenario, engine: str) -> None:
+    scenario.begin()
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, faulty.kit())
+        uri = faulty.add(registry, scenario, faulty.kit())
         volume = {"emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}
-        story.apply(files_pod("kit", story.storage_container(engine), uri, volume=volume))
-        ended = story.wait_ended()
+        scenario.apply(files_pod("kit", scenario.storage_container(engine), uri, volume=volume))
+        ended = scenario.wait_ended()
     if engine == "native":  # which looks before it begins
         assert ended["exitCode"] == 10
         assert ended["message"].startswith("destination: /mnt/models has 4194304 bytes free")
@@ -63,35 +63,35 @@ def test_a_volume_that_is_too_small(story: Story, engine: str) -> None:
 @pytest.mark.plain
 @pytest.mark.needs("python", "ours")
 @pytest.mark.reference(refs.K8S_EMPTYDIR)
-def test_a_volume_over_its_limit_is_evicted(story: Story) -> None:
-    story.begin()
+def test_a_volume_over_its_limit_is_evicted(scenario: Scenario) -> None:
+    scenario.begin()
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, faulty.kit())
+        uri = faulty.add(registry, scenario, faulty.kit())
         limit = {"emptyDir": {"sizeLimit": "1Mi"}}
-        story.apply(files_pod("kit", story.storage_container(), uri, volume=limit))
-        line = story.wait_warned("Evicted", timeout=100)
+        scenario.apply(files_pod("kit", scenario.storage_container(), uri, volume=limit))
+        line = scenario.wait_warned("Evicted", timeout=100)
     assert 'EmptyDir volume "kserve-provision-location" exceeds the limit "1Mi"' in line
 
 
 @pytest.mark.needs("kserve", "python")
 @pytest.mark.reference(refs.KSERVE_INJECTOR)
-def test_no_storage_container_is_kserves_own_event(story: Story) -> None:
-    story.begin()
-    story.serve_files(f"kit://{story.state.registry.cluster}/{story.name}/iris:v1")
-    line = story.wait_warned("StorageURI not supported")
+def test_no_storage_container_is_kserves_own_event(scenario: Scenario) -> None:
+    scenario.begin()
+    scenario.serve_files(f"kit://{scenario.state.registry.cluster}/{scenario.name}/iris:v1")
+    line = scenario.wait_warned("StorageURI not supported")
     assert line.startswith("Warning InternalError InferenceService/files")
-    assert not story.cluster.pods(story.name)
+    assert not scenario.cluster.pods(scenario.name)
 
 
 @pytest.mark.needs("kserve", "python")
 @pytest.mark.reference(refs.KSERVE_DUPLICATE)
-def test_a_storage_container_of_another_name_is_injected_twice(story: Story) -> None:
+def test_a_storage_container_of_another_name_is_injected_twice(scenario: Scenario) -> None:
     """KServe looks for the name storage-initializer; what it does not find it injects again, and no pod is made."""
-    story.begin()
-    container = story.storage_container()
+    scenario.begin()
+    container = scenario.storage_container()
     container["spec"]["container"]["name"] = "kit-storage-initializer"
-    story.apply(container)
-    story.serve_files(story.push(KIT))
-    line = story.wait_warned("FailedCreate")
+    scenario.apply(container)
+    scenario.serve_files(scenario.push(KIT))
+    line = scenario.wait_warned("FailedCreate")
     assert 'Duplicate value: "kit-storage-initializer"' in line
-    assert not story.cluster.pods(story.name)
+    assert not scenario.cluster.pods(scenario.name)

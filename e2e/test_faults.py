@@ -14,7 +14,7 @@ from kit_conformance import refs
 from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
-    from e2e.harness.story import Files, Story
+    from e2e.harness.scenario import Files, Scenario
     from kit_conformance.testbed.kits import Kit
     from kit_conformance.testbed.registry import Registry
 
@@ -32,15 +32,15 @@ def slow(registry: Registry) -> None:
     registry.inject(faults.Bandwidth(200_000), kind="blob", times=1000)
 
 
-def container_id(story: Story) -> str:
+def container_id(scenario: Scenario) -> str:
     """Wait until the initializer runs and return its container's id."""
 
     def look() -> str:
-        for pod in story.cluster.pods(story.name):
+        for pod in scenario.cluster.pods(scenario.name):
             for status in pod["status"].get("initContainerStatuses", []):
                 if "running" in status["state"]:
                     return str(status["containerID"].rpartition("/")[2])
-        raise NotYetError("; ".join(story.pod_states()) or "no pod")
+        raise NotYetError("; ".join(scenario.pod_states()) or "no pod")
 
     return wait_until("a running initializer", look, timeout=60)
 
@@ -54,56 +54,56 @@ def kill(cluster: str, container: str) -> None:
 
 
 @pytest.mark.plain
-def test_a_container_killed_in_the_middle_of_a_pull(story: Story, engine: str) -> None:
+def test_a_container_killed_in_the_middle_of_a_pull(scenario: Scenario, engine: str) -> None:
     """The kubelet starts it again in the same volume, with what the first one left there."""
-    story.begin()
+    scenario.begin()
     kit = faulty.kit()
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, kit)
+        uri = faulty.add(registry, scenario, kit)
         slow(registry)
-        story.apply(files_pod("kit", story.storage_container(engine), uri))
-        killed = container_id(story)
+        scenario.apply(files_pod("kit", scenario.storage_container(engine), uri))
+        killed = container_id(scenario)
         registry.ledger.wait_for(1, kind="blob")
-        kill(story.state.name, killed)
+        kill(scenario.state.name, killed)
         registry.heal()
-        story.wait_pod("kit")
-        whole(story.files("pods/kit:8080"), kit)
-    (status,) = story.cluster.pods(story.name)[0]["status"]["initContainerStatuses"]
+        scenario.wait_pod("kit")
+        whole(scenario.files("pods/kit:8080"), kit)
+    (status,) = scenario.cluster.pods(scenario.name)[0]["status"]["initContainerStatuses"]
     assert status["restartCount"] >= 1
     assert status["containerID"].rpartition("/")[2] != killed
 
 
 @pytest.mark.needs("kserve")
-def test_a_pod_deleted_in_the_middle_of_a_pull(story: Story) -> None:
-    story.begin()
+def test_a_pod_deleted_in_the_middle_of_a_pull(scenario: Scenario) -> None:
+    scenario.begin()
     kit = faulty.kit()
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, kit)
+        uri = faulty.add(registry, scenario, kit)
         slow(registry)
-        story.apply(story.storage_container(host=registry.host))
-        name = story.serve_files(uri)
-        container_id(story)
+        scenario.apply(scenario.storage_container(host=registry.host))
+        name = scenario.serve_files(uri)
+        container_id(scenario)
         registry.ledger.wait_for(1, kind="blob")
-        (pod,) = story.cluster.pods(story.name)
-        story.cluster.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+        (pod,) = scenario.cluster.pods(scenario.name)
+        scenario.cluster.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
         registry.heal()
-        story.wait_healed(name)  # KServe may tell how the deleted pod's initializer ended
-        whole(story.files(f"services/{name}-predictor:80"), kit)
+        scenario.wait_healed(name)  # KServe may tell how the deleted pod's initializer ended
+        whole(scenario.files(f"services/{name}-predictor:80"), kit)
 
 
 @pytest.mark.needs("kserve")
 @pytest.mark.reference(refs.KSERVE_STATUS)
-def test_a_registry_that_is_down_and_comes_back(story: Story) -> None:
-    story.begin()
+def test_a_registry_that_is_down_and_comes_back(scenario: Scenario) -> None:
+    scenario.begin()
     kit = faulty.kit(10_000)
     with faulty.registry() as registry:
-        uri = faulty.add(registry, story, kit)
+        uri = faulty.add(registry, scenario, kit)
         registry.stop()
-        story.apply(story.storage_container(host=registry.host, KIT_RETRIES="1"))
-        name = story.serve_files(uri)
-        info = story.wait_failed(name)
+        scenario.apply(scenario.storage_container(host=registry.host, KIT_RETRIES="1"))
+        name = scenario.serve_files(uri)
+        info = scenario.wait_failed(name)
         assert info["exitCode"] == 5
         assert info["message"].startswith("unreachable: ")
         registry.start()
-        story.wait_healed(name)
-        whole(story.files(f"services/{name}-predictor:80"), kit)
+        scenario.wait_healed(name)
+        whole(scenario.files(f"services/{name}-predictor:80"), kit)

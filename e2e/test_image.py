@@ -16,7 +16,7 @@ from kit_conformance import refs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 STRICT = (
@@ -42,17 +42,17 @@ def volume() -> Iterator[str]:
     docker("volume", "rm", "--force", name)
 
 
-def test_a_strict_container_twice(story: Story, engine: str, volume: str) -> None:
-    uri = story.push(KIT)
+def test_a_strict_container_twice(scenario: Scenario, engine: str, volume: str) -> None:
+    uri = scenario.push(KIT)
     run = ("run", "--rm", f"--network={NETWORK}", *STRICT, "--volume", f"{volume}:/mnt/models")
     environ = ("--env=KIT_UNPACK_FLAGS=--plain-http", f"--env=KIT_ENGINE={engine}")
-    command = (*run, *environ, story.state.initializer, uri, "/mnt/models")
+    command = (*run, *environ, scenario.state.initializer, uri, "/mnt/models")
     first, second = docker(*command), docker(*command)
     assert first.returncode == 0, first.stderr
     assert f"engine {engine}" in first.stderr
     assert second.returncode == 0, second.stderr
     assert "nothing to download" in second.stderr
-    reader = (*run, "--entrypoint=python3", story.state.initializer, "-c")
+    reader = (*run, "--entrypoint=python3", scenario.state.initializer, "-c")
     seen = docker(*reader, "import os, json; print(json.dumps(sorted(os.listdir('/mnt/models'))))")
     assert json.loads(seen.stdout) == [
         ".kit-initializer.json",
@@ -63,14 +63,14 @@ def test_a_strict_container_twice(story: Story, engine: str, volume: str) -> Non
     ]
 
 
-def test_nothing_is_needed_but_python(story: Story) -> None:
+def test_nothing_is_needed_but_python(scenario: Scenario) -> None:
     """No shell and no pip have a part in a run: neither is on the command's way."""
-    looked = docker("image", "inspect", "--format", "{{json .Config}}", story.state.initializer)
+    looked = docker("image", "inspect", "--format", "{{json .Config}}", scenario.state.initializer)
     config = json.loads(looked.stdout)
     assert config["Entrypoint"] == ["/opt/kit-initializer/bin/kit-initializer"]
     assert config["User"] == "1001:0"
     assert {"title", "licenses", "version", "revision"} <= {
         key.removeprefix("org.opencontainers.image.") for key in config["Labels"]
     }
-    helped = docker("run", "--rm", "--read-only", "--network=none", story.state.initializer, "--version")
+    helped = docker("run", "--rm", "--read-only", "--network=none", scenario.state.initializer, "--version")
     assert helped.returncode == 0, helped.stderr

@@ -14,7 +14,7 @@ from kit_conformance import refs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.harness.story import Files, Story
+    from e2e.harness.scenario import Files, Scenario
 
 KITS = sorted(path.parent for path in (ROOT / "fixtures/modelkits").glob("*/Kitfile"))
 LABELS = ROOT / "fixtures/modelkits/text-labels"
@@ -38,52 +38,52 @@ def small(folder: Path, content: bytes) -> Path:
     return folder
 
 
-def brought(story: Story, engine: str, uri: str, **environ: str) -> Files:
+def brought(scenario: Scenario, engine: str, uri: str, **environ: str) -> Files:
     """Initialize a pod with `uri` and return what its server was given."""
-    story.begin(pod_security="restricted")
-    story.apply(files_pod("kit", story.storage_container(engine, **environ), uri))
-    story.wait_pod("kit")
-    return story.files("pods/kit:8080")
+    scenario.begin(pod_security="restricted")
+    scenario.apply(files_pod("kit", scenario.storage_container(engine, **environ), uri))
+    scenario.wait_pod("kit")
+    return scenario.files("pods/kit:8080")
 
 
 @pytest.mark.parametrize("kit", KITS, ids=[kit.name for kit in KITS])
-def test_every_sample_kit(story: Story, engine: str, kit: Path) -> None:
-    files = brought(story, engine, story.push(kit))
+def test_every_sample_kit(scenario: Scenario, engine: str, kit: Path) -> None:
+    files = brought(scenario, engine, scenario.push(kit))
     assert files.pop("Kitfile")[2] == "0644"
     assert files == listed(kit)
 
 
-def test_a_filter(story: Story, engine: str) -> None:
+def test_a_filter(scenario: Scenario, engine: str) -> None:
     flags = "--plain-http --filter model --filter datasets:training"
-    files = brought(story, engine, story.push(LABELS), KIT_UNPACK_FLAGS=flags)
+    files = brought(scenario, engine, scenario.push(LABELS), KIT_UNPACK_FLAGS=flags)
     files.pop("Kitfile", None)
     assert sorted(files) == ["data/training.csv", "model/weights.json"]
 
 
 @pytest.mark.reference(refs.KSERVE_STORAGE)
-def test_patterns_as_in_kserves_own_initializer(story: Story) -> None:
-    uri = story.push(LABELS)
+def test_patterns_as_in_kserves_own_initializer(scenario: Scenario) -> None:
+    uri = scenario.push(LABELS)
     wanted = {"STORAGE_ALLOW_PATTERNS": '["*.csv", "src/*"]', "STORAGE_IGNORE_PATTERNS": "src/train.py"}
-    files = brought(story, "native", uri, **wanted)
+    files = brought(scenario, "native", uri, **wanted)
     files.pop("Kitfile", None)
     assert sorted(files) == ["data/training.csv", "data/validation.csv", "src/labels.py"]
 
 
-def test_a_digest_stays_when_its_tag_moves(story: Story, engine: str, tmp_path: Path) -> None:
-    uri = story.push(small(tmp_path, ONE))
-    pinned = f"{uri.removesuffix(':v1')}@{story.manifest_digest()}"
-    story.push(small(tmp_path, TWO))
-    assert brought(story, engine, pinned)["model.bin"][0] == len(ONE)
-    assert story.initialized()["kits"][0]["digest"] == pinned.partition("@")[2]
+def test_a_digest_stays_when_its_tag_moves(scenario: Scenario, engine: str, tmp_path: Path) -> None:
+    uri = scenario.push(small(tmp_path, ONE))
+    pinned = f"{uri.removesuffix(':v1')}@{scenario.manifest_digest()}"
+    scenario.push(small(tmp_path, TWO))
+    assert brought(scenario, engine, pinned)["model.bin"][0] == len(ONE)
+    assert scenario.initialized()["kits"][0]["digest"] == pinned.partition("@")[2]
 
 
 @pytest.mark.reference(refs.HOUSE_CODES)
-def test_a_tag_with_a_digest_that_it_has_no_more(story: Story, tmp_path: Path) -> None:
-    uri = story.push(small(tmp_path, ONE))
-    both = f"{uri}@{story.manifest_digest()}"
-    story.push(small(tmp_path, TWO))
-    story.begin()
-    story.apply(files_pod("kit", story.storage_container(), both))
-    ended = story.wait_ended()
+def test_a_tag_with_a_digest_that_it_has_no_more(scenario: Scenario, tmp_path: Path) -> None:
+    uri = scenario.push(small(tmp_path, ONE))
+    both = f"{uri}@{scenario.manifest_digest()}"
+    scenario.push(small(tmp_path, TWO))
+    scenario.begin()
+    scenario.apply(files_pod("kit", scenario.storage_container(), both))
+    ended = scenario.wait_ended()
     assert ended["exitCode"] == 7
-    assert f"{both} pins a digest, but its tag is now {story.manifest_digest()}" in ended["message"]
+    assert f"{both} pins a digest, but its tag is now {scenario.manifest_digest()}" in ended["message"]

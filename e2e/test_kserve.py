@@ -9,16 +9,16 @@ import pytest
 
 from e2e.harness.cluster import find
 from e2e.harness.registry import corrupt
+from e2e.harness.scenario import example
 from e2e.harness.shell import run
-from e2e.harness.story import example
 from e2e.harness.versions import ROOT
 from kit_conformance import refs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from e2e.harness.scenario import Scenario
     from e2e.harness.state import State
-    from e2e.harness.story import Story
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 
@@ -26,48 +26,50 @@ pytestmark = [pytest.mark.needs("kserve"), pytest.mark.reference(refs.KSERVE_CSC
 
 
 @pytest.mark.needs("kserve-sklearnserver")
-def test_v1_on_kserve_sklearnserver(story: Story, engine: str, expected: dict[str, Any]) -> None:
-    story.begin()
-    story.apply(story.storage_container(engine))
-    name = story.serve(example("deploy/examples/inferenceservice-v1.yaml"), story.push(KIT))
-    story.wait_ready(name)
+def test_v1_on_kserve_sklearnserver(scenario: Scenario, engine: str, expected: dict[str, Any]) -> None:
+    scenario.begin()
+    scenario.apply(scenario.storage_container(engine))
+    name = scenario.serve(example("deploy/examples/inferenceservice-v1.yaml"), scenario.push(KIT))
+    scenario.wait_ready(name)
     service = f"services/{name}-predictor:80"
-    answer = story.ask(service, f"/v1/models/{name}:predict", expected["v1"]["request"])
+    answer = scenario.ask(service, f"/v1/models/{name}:predict", expected["v1"]["request"])
     assert answer == expected["v1"]["response"]
-    assert story.service(name)["status"]["modelStatus"]["transitionStatus"] == "UpToDate"
-    assert story.initialized()["engine"] == engine
+    assert scenario.service(name)["status"]["modelStatus"]["transitionStatus"] == "UpToDate"
+    assert scenario.initialized()["engine"] == engine
 
 
 @pytest.mark.needs("kserve-mlserver")
-def test_v2_on_kserve_mlserver(story: Story, engine: str, expected: dict[str, Any]) -> None:
-    story.begin()
-    story.apply(story.storage_container(engine))
-    name = story.serve(example("deploy/examples/inferenceservice-v2.yaml"), story.push(KIT))
-    story.wait_ready(name)
-    answer = story.ask(f"services/{name}-predictor:80", f"/v2/models/{name}/infer", expected["v2"]["request"])
+def test_v2_on_kserve_mlserver(scenario: Scenario, engine: str, expected: dict[str, Any]) -> None:
+    scenario.begin()
+    scenario.apply(scenario.storage_container(engine))
+    name = scenario.serve(example("deploy/examples/inferenceservice-v2.yaml"), scenario.push(KIT))
+    scenario.wait_ready(name)
+    answer = scenario.ask(
+        f"services/{name}-predictor:80", f"/v2/models/{name}/infer", expected["v2"]["request"]
+    )
     found = {output["name"]: output["data"] for output in answer["outputs"]}
     assert found.keys() == expected["v2"]["outputs"].keys()
     for output, values in expected["v2"]["outputs"].items():
         assert all(math.isclose(a, b) for a, b in zip(found[output], values, strict=True))
-    assert story.initialized()["engine"] == engine
+    assert scenario.initialized()["engine"] == engine
 
 
 @pytest.mark.needs("kserve-sklearnserver", "ours", "kserve>=0.18")  # 0.16 does not report it
 @pytest.mark.reference(refs.KSERVE_STATUS)
-def test_a_tampered_layer_is_reported_by_kserve(story: Story, tmp_path: Path) -> None:
-    story.begin()
-    story.apply(story.storage_container())
+def test_a_tampered_layer_is_reported_by_kserve(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.begin()
+    scenario.apply(scenario.storage_container())
     folder = tmp_path / "kit"
     folder.mkdir()
-    (folder / "model.joblib").write_bytes(story.name.encode() * 500)  # nobody else's blob
+    (folder / "model.joblib").write_bytes(scenario.name.encode() * 500)  # nobody else's blob
     (folder / "Kitfile").write_text(
         "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.joblib}\n"
     )
-    uri = story.push(folder)
-    (layer,) = story.layers()
-    corrupt(story.state.registry, layer)
-    name = story.serve(example("deploy/examples/inferenceservice-v1.yaml"), uri)
-    info = story.wait_failed(name)
+    uri = scenario.push(folder)
+    (layer,) = scenario.layers()
+    corrupt(scenario.state.registry, layer)
+    name = scenario.serve(example("deploy/examples/inferenceservice-v1.yaml"), uri)
+    info = scenario.wait_failed(name)
     assert info["exitCode"] == 7
     assert info["reason"] == "ModelLoadFailed"
     assert info["message"].startswith(f"integrity: layer {layer} of {uri}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.harness.objects import Object
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
 
 KITFILE = "manifestVersion: 1.0.0\npackage: {name: t}\nmodel: {path: model.bin}\n"
 CLIENT = """
@@ -51,46 +51,46 @@ def client(url: str, *words: str) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec}
 
 
-def test_a_new_tag_under_a_client(story: Story, tmp_path: Path) -> None:
-    story.begin()
-    story.apply(story.storage_container())
+def test_a_new_tag_under_a_client(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.begin()
+    scenario.apply(scenario.storage_container())
     (tmp_path / "Kitfile").write_text(KITFILE)
     uris, words = [], []
     for tag in ("v1", "v2"):
-        content = f"{story.name} {tag}".encode()
+        content = f"{scenario.name} {tag}".encode()
         (tmp_path / "model.bin").write_bytes(content)
-        uris.append(story.push(tmp_path, tag=tag))
+        uris.append(scenario.push(tmp_path, tag=tag))
         words.append(hashlib.sha256(content).hexdigest())
-    name = story.serve_files(uris[0])
-    story.wait_ready(name)
-    story.apply(client(f"http://{name}-predictor/", *words))
+    name = scenario.serve_files(uris[0])
+    scenario.wait_ready(name)
+    scenario.apply(client(f"http://{name}-predictor/", *words))
 
     def seen() -> list[tuple[float, str]]:
-        lines = story.cluster.logs(story.name, "client", "client").split("\n")[:-1]
+        lines = scenario.cluster.logs(scenario.name, "client", "client").split("\n")[:-1]
         return [(float(when), word) for when, _, word in (line.partition(" ") for line in lines)]
 
     def until(word: str) -> None:
         def look() -> None:
             if [last for _, last in seen()[-1:]] != [word]:
-                raise NotYetError(f"{seen()[-3:]}; " + "; ".join(story.pod_states()))
+                raise NotYetError(f"{seen()[-3:]}; " + "; ".join(scenario.pod_states()))
 
         wait_until("the client", look, timeout=100)
 
     until(words[0])
     before = len(seen())  # cluster DNS may need a moment for a Service that is new
-    story.serve_files(uris[1])
+    scenario.serve_files(uris[1])
     until(words[1])
-    story.wait_gone(2)
+    scenario.wait_gone(2)
     until(words[1])
     answers = seen()[before - 1 :]
     # while both are Ready, either one answers; what counts is that nothing else ever was an answer
     assert {word for _, word in answers} == set(words)
     first_new = next(when for when, word in answers if word == words[1])
-    assert first_new >= ready_since(story, name) - 1  # Kubernetes tells whole seconds
+    assert first_new >= ready_since(scenario, name) - 1  # Kubernetes tells whole seconds
 
 
-def ready_since(story: Story, service: str) -> float:
+def ready_since(scenario: Scenario, service: str) -> float:
     """Return when the one pod of a service that is left became Ready, in seconds since 1970."""
-    (pod,) = story.cluster.pods(story.name, f"serving.kserve.io/inferenceservice={service}")
+    (pod,) = scenario.cluster.pods(scenario.name, f"serving.kserve.io/inferenceservice={service}")
     (when,) = [c["lastTransitionTime"] for c in pod["status"]["conditions"] if c["type"] == "Ready"]
     return dt.datetime.fromisoformat(when).timestamp()

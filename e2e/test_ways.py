@@ -16,7 +16,7 @@ from kit_conformance import refs
 
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
-    from e2e.harness.story import Story
+    from e2e.harness.scenario import Scenario
 
 IRIS = ROOT / "fixtures/modelkits/sklearn-iris"
 LABELS = ROOT / "fixtures/modelkits/text-labels"
@@ -24,108 +24,113 @@ LABELS = ROOT / "fixtures/modelkits/text-labels"
 pytestmark = [pytest.mark.needs("python"), pytest.mark.reference(refs.KSERVE_CSC)]
 
 
-def bring_two(story: Story, container: Object) -> None:
+def bring_two(scenario: Scenario, container: Object) -> None:
     """Let one InferenceService ask for two kits, and see that both are served."""
-    story.begin()
-    story.apply(container)
+    scenario.begin()
+    scenario.apply(container)
     uris = [
-        {"uri": story.push(IRIS, "iris"), "mountPath": "/mnt/models/iris"},
-        {"uri": story.push(LABELS, "labels"), "mountPath": "/mnt/models/labels"},
+        {"uri": scenario.push(IRIS, "iris"), "mountPath": "/mnt/models/iris"},
+        {"uri": scenario.push(LABELS, "labels"), "mountPath": "/mnt/models/labels"},
     ]
-    name = story.serve_files(storageUris=uris)
-    story.wait_ready(name)
-    files = story.files(f"services/{name}-predictor:80")
+    name = scenario.serve_files(storageUris=uris)
+    scenario.wait_ready(name)
+    files = scenario.files(f"services/{name}-predictor:80")
     assert {"iris/model.joblib", "labels/model/weights.json"} <= files.keys()
 
 
 @pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
 @pytest.mark.reference(refs.KSERVE_URIS)
-def test_two_kits_side_by_side(story: Story, engine: str) -> None:
-    bring_two(story, story.storage_container(engine))
-    assert len(story.initialized()["kits"]) == 2
+def test_two_kits_side_by_side(scenario: Scenario, engine: str) -> None:
+    bring_two(scenario, scenario.storage_container(engine))
+    assert len(scenario.initialized()["kits"]) == 2
 
 
 @pytest.mark.needs("kserve>=0.18", "kserve")  # 0.16 mounts a volume that it does not make (seen)
 @pytest.mark.reference(refs.KSERVE_URIS)
-def test_a_kit_beside_a_stranger(story: Story) -> None:
+def test_a_kit_beside_a_stranger(scenario: Scenario) -> None:
     """KServe gives all URIs to the container of the first one, which is asked for more than it can."""
-    story.begin()
-    story.apply(story.storage_container())
+    scenario.begin()
+    scenario.apply(scenario.storage_container())
     uris = [
-        {"uri": story.push(IRIS), "mountPath": "/mnt/models/iris"},
+        {"uri": scenario.push(IRIS), "mountPath": "/mnt/models/iris"},
         {"uri": "hf://owner/model", "mountPath": "/mnt/models/other"},
     ]
-    info = story.wait_failed(story.serve_files(storageUris=uris))
+    info = scenario.wait_failed(scenario.serve_files(storageUris=uris))
     assert info["exitCode"] == 2
     assert "hf://" in info["message"]
 
 
 @pytest.mark.needs("kserve")
 @pytest.mark.reference(refs.KSERVE_CRD)
-def test_a_storage_container_by_pattern(story: Story) -> None:
-    story.begin()
-    container = story.storage_container()
-    where = re.escape(f"{story.state.registry.cluster}/{story.name}/")
+def test_a_storage_container_by_pattern(scenario: Scenario) -> None:
+    scenario.begin()
+    container = scenario.storage_container()
+    where = re.escape(f"{scenario.state.registry.cluster}/{scenario.name}/")
     container["spec"]["supportedUriFormats"] = [{"regex": f"^kit://{where}.+:v[0-9]+$"}]
-    story.apply(container)
-    name = story.serve_files(story.push(IRIS))
-    story.wait_ready(name)
-    assert "model.joblib" in story.files(f"services/{name}-predictor:80")
+    scenario.apply(container)
+    name = scenario.serve_files(scenario.push(IRIS))
+    scenario.wait_ready(name)
+    assert "model.joblib" in scenario.files(f"services/{name}-predictor:80")
 
 
 @pytest.mark.needs("kserve>=0.20", "kserve")
 @pytest.mark.reference(refs.KSERVE_INJECTOR)
-def test_a_storage_container_by_name(story: Story) -> None:
+def test_a_storage_container_by_name(scenario: Scenario) -> None:
     """Two claim the kit; the InferenceService says which one brings it, and which one KServe does not have."""
-    story.begin()
+    scenario.begin()
     for name, flags in (("all", "--plain-http"), ("model", "--plain-http --model")):
-        container = story.storage_container(KIT_UNPACK_FLAGS=flags)
-        container["metadata"]["name"] = f"{story.name}-{name}"
-        story.apply(container)
-    uri = story.push(LABELS)
-    name = story.serve_files(uri, storageContainerName=f"{story.name}-model")
-    story.wait_ready(name)
-    files = story.files(f"services/{name}-predictor:80")
+        container = scenario.storage_container(KIT_UNPACK_FLAGS=flags)
+        container["metadata"]["name"] = f"{scenario.name}-{name}"
+        scenario.apply(container)
+    uri = scenario.push(LABELS)
+    name = scenario.serve_files(uri, storageContainerName=f"{scenario.name}-model")
+    scenario.wait_ready(name)
+    files = scenario.files(f"services/{name}-predictor:80")
     files.pop("Kitfile", None)
     assert sorted(files) == ["model/weights.json"]
-    story.serve_files(uri, "nobody", storageContainerName=f"{story.name}-nobody")
-    assert f'"{story.name}-nobody" not found' in story.wait_warned(f"{story.name}-nobody")
+    scenario.serve_files(uri, "nobody", storageContainerName=f"{scenario.name}-nobody")
+    assert f'"{scenario.name}-nobody" not found' in scenario.wait_warned(f"{scenario.name}-nobody")
 
 
 @pytest.mark.plain
 @pytest.mark.needs("ours")
 @pytest.mark.reference(refs.KSERVE_LOCALMODEL)
-def test_the_job_of_a_local_model_cache(story: Story) -> None:
+def test_the_job_of_a_local_model_cache(scenario: Scenario) -> None:
     """A Job as KServe's node agent makes it of a ClusterStorageContainer: nothing merged, a volume of the node.
 
     The agent itself is not run. Facts of KServe 0.20: arguments and mounts are the agent's, fsGroup 1000, the folder
     is named by the URI's hash; a retry finds what the one before it left, as the second Job does here.
     """
-    story.begin()
-    uri = story.push(LABELS)
-    container = story.storage_container(workload="localModelDownloadJob")["spec"]["container"]
+    scenario.begin()
+    uri = scenario.push(LABELS)
+    container = scenario.storage_container(workload="localModelDownloadJob")["spec"]["container"]
     key = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    node = f"{story.state.name}-control-plane"
-    run(["docker", "exec", node, "mkdir", "-p", f"/var/models/{story.name}"], timeout=20)
-    for document in volume(story.name, node):
-        story.apply(document)
+    node = f"{scenario.state.name}-control-plane"
+    run(["docker", "exec", node, "mkdir", "-p", f"/var/models/{scenario.name}"], timeout=20)
+    for document in volume(scenario.name, node):
+        scenario.apply(document)
     mount = {"name": "kserve-pvc-source", "mountPath": "/mnt/models", "subPath": f"models/{key}"}
     source = {"persistentVolumeClaim": {"claimName": "cache"}}
     for name in ("first", "second"):
-        story.apply(job(name, {**container, "args": [uri, "/mnt/models"], "volumeMounts": [mount]}, source))
-        wait_for_job(story, name)
+        scenario.apply(
+            job(name, {**container, "args": [uri, "/mnt/models"], "volumeMounts": [mount]}, source)
+        )
+        wait_for_job(scenario, name)
     done = [
-        pod["status"]["containerStatuses"][0]["state"]["terminated"] for pod in story.cluster.pods(story.name)
+        pod["status"]["containerStatuses"][0]["state"]["terminated"]
+        for pod in scenario.cluster.pods(scenario.name)
     ]
     assert [state["exitCode"] for state in done] == [0, 0]
-    reader = files_pod("kit", story.storage_container(), uri, volume=source)
+    reader = files_pod("kit", scenario.storage_container(), uri, volume=source)
     reader["spec"]["initContainers"] = []
     reader["spec"]["containers"][0]["volumeMounts"][0]["subPath"] = f"models/{key}"
-    story.apply(reader)
-    story.wait_pod("kit")
-    assert {"model/weights.json", "src/train.py"} <= story.files("pods/kit:8080").keys()
-    second = next(p for p in story.cluster.pods(story.name) if p["metadata"]["name"].startswith("second"))
-    log = story.cluster.logs(story.name, second["metadata"]["name"], "storage-initializer")
+    scenario.apply(reader)
+    scenario.wait_pod("kit")
+    assert {"model/weights.json", "src/train.py"} <= scenario.files("pods/kit:8080").keys()
+    second = next(
+        p for p in scenario.cluster.pods(scenario.name) if p["metadata"]["name"].startswith("second")
+    )
+    log = scenario.cluster.logs(scenario.name, second["metadata"]["name"], "storage-initializer")
     assert "nothing to download" in log
 
 
@@ -157,13 +162,13 @@ def job(name: str, container: Object, source: Object) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
 
 
-def wait_for_job(story: Story, name: str) -> None:
+def wait_for_job(scenario: Scenario, name: str) -> None:
     """Wait until a Job is complete."""
 
     def look() -> None:
-        status = (story.cluster.get("batch/v1", "Job", name, story.name) or {}).get("status", {})
+        status = (scenario.cluster.get("batch/v1", "Job", name, scenario.name) or {}).get("status", {})
         if status.get("failed"):
-            raise NeverError(f"{status}: {story.evidence()}")
+            raise NeverError(f"{status}: {scenario.evidence()}")
         if not status.get("succeeded"):
             raise NotYetError(str(status))
 

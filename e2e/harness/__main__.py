@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runtime-image", action="append", default=[], metavar="RUNTIME=IMAGE", help=stand_in
     )
-    place = "put that image in the place of ours in the stories of test_contract, held against its baseline"
+    place = "put that image in the place of ours in the scenarios of test_contract, held against its baseline"
     parser.add_argument("--upstream-image", default="", metavar="IMAGE", help=place)
     context = "with `run`: a cluster that exists, touching only what the run makes; needs --initializer-image"
     parser.add_argument("--kube-context", default="", metavar="NAME", help=context)

@@ -103,7 +103,7 @@ def refuse_others(cluster: Cluster) -> None:
     if others:
         raise StepError(
             f"the ClusterStorageContainer {', '.join(others)} claims kit:// already, and of two that do KServe takes "
-            "either one: a story could be told by the other. --beside-other-initializers tries nevertheless"
+            "either one: a scenario could be told by the other. --beside-other-initializers tries nevertheless"
         )
 
 

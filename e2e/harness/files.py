@@ -1,4 +1,4 @@
-"""Pods and InferenceServices whose server only tells which files it was given: enough for most stories, and small."""
+"""Pods and InferenceServices whose server only tells which files it was given: enough for most scenarios, and small."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from e2e.harness import files_server
 from e2e.harness.pod import MODELS, VOLUME, initializer_of
 from e2e.harness.versions import IMAGES
+from kit_conformance.testbed.pods import container_security, pod_security
 
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
@@ -26,14 +27,8 @@ def _server() -> Object:
         "command": ["python3", "-c", program],
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "resources": _SMALL,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": 65432,  # no image knows it, and it is not the initializer's
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        # a user that no image knows, and that is not the initializer's
+        "securityContext": container_security(**pod_security(runAsUser=65432)),
     }
 
 
@@ -61,7 +56,7 @@ def files_pod(name: str, storage_container: Object, *arguments: str, volume: Obj
 
 
 def runtime() -> Object:
-    """Return a ServingRuntime of the story's own namespace for the model format `files`."""
+    """Return a ServingRuntime of the scenario's own namespace for the model format `files`."""
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",

@@ -105,7 +105,7 @@ def _download(url: str) -> bytes:
 
 
 def runtimes(folder: Path) -> dict[str, str]:
-    """Return the runtimes that the stories use, each with the image that this release of KServe gives it."""
+    """Return the runtimes that the scenarios use, each with the image that this release of KServe gives it."""
     found = {}
     complete(folder)
     for document in read(folder / "kserve-cluster-resources.yaml"):

@@ -1,4 +1,4 @@
-"""Several versions, one after the other, each on a cluster of its own, and one page of all their stories.
+"""Several versions, one after the other, each on a cluster of its own, and one page of all their scenarios.
 
 python -m e2e.harness.matrix --kserve v0.20.0,v0.16.0 [--kit VERSION|PATH,…] [arguments of `run` …]
 python -m e2e.harness.matrix --cells v0.20.0/v1.7.0,v0.16.0/v0.5.0

@@ -10,6 +10,8 @@ import copy
 import random
 from typing import TYPE_CHECKING
 
+from kit_conformance.testbed.pods import container_security, pod_security
+
 if TYPE_CHECKING:
     from e2e.harness.objects import Object
 
@@ -19,11 +21,6 @@ _INJECTED = {
     "HF_HUB_ENABLE_HF_TRANSFER": "1",
     "HF_XET_HIGH_PERFORMANCE": "1",
     "HF_XET_NUM_CONCURRENT_RANGE_GETS": "8",
-}
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
 }
 
 
@@ -53,12 +50,7 @@ def serving_pod(
         "spec": {
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": user,
-                "runAsGroup": 0,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(runAsUser=user, runAsGroup=0),
             "initContainers": [initializer],
             "containers": [_mlserver(name, server)],
             "volumes": [{"name": VOLUME, "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
@@ -83,7 +75,7 @@ def _mlserver(name: str, image: str) -> Object:
         "ports": [{"containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": f"/v2/models/{name}/ready", "port": 8080}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
-        "securityContext": _RESTRICTED,
+        "securityContext": container_security(),
         "volumeMounts": [
             {"name": VOLUME, "mountPath": MODELS, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the server's own scratch

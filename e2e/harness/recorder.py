@@ -1,7 +1,7 @@
-"""What became of each story, as a record of the conformance suite: profile `cluster`, one record a story.
+"""What became of each scenario, as a record of the conformance suite: profile `cluster`, one record a scenario.
 
-An id is `cluster.<module>.<function>`, with what the story was told with behind it: `cluster.kits.a-filter.kit`. A
-record is made where a story ends and travels with pytest's report of it, to whichever process writes the report.
+An id is `cluster.<module>.<function>`, with what the scenario was told with behind it: `cluster.kits.a-filter.kit`. A
+record is made where a scenario ends and travels with pytest's report of it, to whichever process writes the report.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.harness.evidence import redact
 from e2e.harness.waiting import GaveUpError
 from kit_conformance.baseline import Entry
+from kit_conformance.evidence import Redactor
 from kit_conformance.report import CaseRecord, State
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 PROFILE = "cluster"
 NOT_RUN = "not run: "
-TOO_OLD = "and this is seen from"  # part of the reason when a version lacks what a story is about
+TOO_OLD = "and this is seen from"  # part of the reason when a version lacks what a scenario is about
 CANDIDATE = "candidate"  # the parameter that says whose image initializes
 FINDINGS = (AssertionError, GaveUpError, pytest.fail.Exception)
-_ATTRIBUTE = "story_record"
-KNOWN = pytest.StashKey[Entry]()  # the baseline's entry of a story that it is about
+_ATTRIBUTE = "scenario_record"
+KNOWN = pytest.StashKey[Entry]()  # the baseline's entry of a scenario that it is about
 _STATE = pytest.StashKey[tuple[State, str, float]]()
 
 
@@ -36,7 +36,7 @@ def words(text: str) -> str:
 
 
 def identify(module: str, function: str, *told_with: str) -> str:
-    """Return the id of a story."""
+    """Return the id of a scenario."""
     theme = module.rpartition(".")[2].removeprefix("test_")
     return ".".join([PROFILE, *filter(None, map(words, (theme, function.removeprefix("test_"), *told_with)))])
 
@@ -50,13 +50,13 @@ def of(item: pytest.Item) -> str:
 
 
 def candidate_of(item: pytest.Item) -> str:
-    """Return whose image initializes: "ours", which is so in most stories, or "upstream"."""
+    """Return whose image initializes: "ours", which is so in most scenarios, or "upstream"."""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params.get(CANDIDATE, "ours")) if callspec else "ours"
 
 
 def keep(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Note what one phase of a story came to, and in the last one give the report its record."""
+    """Note what one phase of a scenario came to, and in the last one give the report its record."""
     before = item.stash.get(_STATE, None)
     told = _phase(item, call, report)
     if told and (before is None or told[0] is State.ERROR):
@@ -74,17 +74,17 @@ def keep(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
 
 
 def hide_secrets(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Strike a story's secrets out of what pytest itself shows and writes: tracebacks have arguments and source."""
-    story = getattr(item, "funcargs", {}).get("story")
-    if story is None or not report.failed:
+    """Strike a scenario's secrets out of what pytest itself shows and writes: tracebacks have arguments and source."""
+    scenario = getattr(item, "funcargs", {}).get("scenario")
+    if scenario is None or not report.failed:
         return
     text = report.longreprtext
-    hidden = redact(text, story.secrets)
+    hidden = scenario.redactor.text(text)
     if hidden != text:
         crash = getattr(report.longrepr, "reprcrash", None)
-        first = redact(crash.message.partition("\n")[0], story.secrets) if crash else ""
+        first = scenario.redactor.text(crash.message.partition("\n")[0]) if crash else ""
         report.longrepr = f"{first}\n\n{hidden}".lstrip()
-    report.sections = [(title, redact(content, story.secrets)) for title, content in report.sections]
+    report.sections = [(title, scenario.redactor.text(content)) for title, content in report.sections]
 
 
 def _phase(
@@ -99,17 +99,17 @@ def _phase(
         if report.failed:  # it holds, and its baseline says otherwise
             return State.XPASS, "it holds, and the baseline says that it does not", call.duration
         return State.PASS, "", call.duration
-    story = getattr(item, "funcargs", {}).get("story")
+    scenario = getattr(item, "funcargs", {}).get("scenario")
     finding = call.when == "call" and call.excinfo.errisinstance(FINDINGS)
     words_of_it = str(call.excinfo.value) if finding else call.excinfo.exconly()
-    message = redact(words_of_it.strip(), story.secrets if story else set())
+    message = (scenario.redactor if scenario else Redactor()).text(words_of_it.strip())
     if not finding:
         return State.ERROR, message, call.duration
     return (State.XFAIL if report.skipped else State.FAIL), message, call.duration
 
 
 def _about(item: pytest.Item) -> dict[str, str]:
-    """Return what a story is about: its own words, or its name and its module's first line."""
+    """Return what a scenario is about: its own words, or its name and its module's first line."""
     function = getattr(item, "function", None)
     title, _, why = inspect.cleandoc(getattr(function, "__doc__", None) or "").partition("\n")
     module = inspect.getmodule(function)
@@ -127,7 +127,7 @@ def _about(item: pytest.Item) -> dict[str, str]:
 
 
 def records(terminal: Any) -> Iterator[tuple[str, CaseRecord]]:  # noqa: ANN401 - pytest has no public type
-    """Yield every story's record, and whose image it was about, from what pytest's terminal has been told."""
+    """Yield every scenario's record, and whose image it was about, from what pytest's terminal has been told."""
     for reports in terminal.stats.values():
         for report in reports:
             given = getattr(report, _ATTRIBUTE, None)
@@ -136,7 +136,7 @@ def records(terminal: Any) -> Iterator[tuple[str, CaseRecord]]:  # noqa: ANN401 
 
 
 def crashed(terminal: Any) -> list[str]:  # noqa: ANN401 - as above
-    """Return the stories whose process died, so that nobody has told what became of them."""
+    """Return the scenarios whose process died, so that nobody has told what became of them."""
     ended = {r.nodeid for r in terminal.stats.get("failed", []) if getattr(r, "when", "") == "???"}
     return sorted(ended)
 

@@ -29,7 +29,7 @@ def write(
     arguments: Sequence[str],
     baseline: Sequence[str],
 ) -> list[Path]:
-    """Write the report of every image that stories were told with, and return the pages, ours first.
+    """Write the report of every image that scenarios were told with, and return the pages, ours first.
 
     `arguments` are pytest's, `baseline` the ids that are known to fail with the image in our place.
     """
@@ -37,7 +37,7 @@ def write(
     for candidate, record in recorder.records(terminal):
         cases.setdefault(candidate, []).append(record)
     if not made.upstream:
-        # its stories are listed as not run, and there is nothing that they speak of
+        # its scenarios are listed as not run, and there is nothing that they speak of
         cases.pop(UPSTREAM, None)
     moments = [
         (r.start, r.stop) for reports in terminal.stats.values() for r in reports if hasattr(r, "start")

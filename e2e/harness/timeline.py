@@ -1,4 +1,4 @@
-"""The timeline of a run, as JSON and as a page with one drawing: bring-up above, stories below, on one axis."""
+"""The timeline of a run, as JSON and as a page with one drawing: bring-up above, scenarios below, on one axis."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Span(NamedTuple):
     marks: list[tuple[str, float]]
 
 
-def write(folder: Path, made: State, stories: list[Span]) -> Path:
+def write(folder: Path, made: State, scenarios: list[Span]) -> Path:
     """Write timeline.json and timeline.html, and return the page's path."""
     steps = [Span(name, "bring-up", start, end, []) for name, start, end in made.timeline]
-    stories = sorted(stories, key=lambda span: span.start)
+    scenarios = sorted(scenarios, key=lambda span: span.start)
     counts = {
-        result: sum(s.result == result for s in stories)
+        result: sum(s.result == result for s in scenarios)
         for result in ("passed", "failed", "known", "not run")
     }
     about = {
@@ -55,21 +55,21 @@ def write(folder: Path, made: State, stories: list[Span]) -> Path:
         "counts": counts,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {"bring_up": [s._asdict() for s in steps], "stories": [s._asdict() for s in stories]}
+    rows = {"bring_up": [s._asdict() for s in steps], "scenarios": [s._asdict() for s in scenarios]}
     (folder / "timeline.json").write_text(json.dumps({**about, **rows}, indent=1) + "\n", encoding="utf-8")
     page = folder / "timeline.html"
-    page.write_text(_page(about, _compact(steps, stories)), encoding="utf-8")
+    page.write_text(_page(about, _compact(steps, scenarios)), encoding="utf-8")
     return page
 
 
-def _compact(steps: list[Span], stories: list[Span]) -> list[Span]:
-    """Let the stories follow the bring-up at once, for a cluster may be up for days before it is used."""
-    if not steps or not stories:
-        return [*steps, *stories]
-    gap = max(0.0, min(s.start for s in stories) - max(s.end for s in steps) - 2)
+def _compact(steps: list[Span], scenarios: list[Span]) -> list[Span]:
+    """Let the scenarios follow the bring-up at once, for a cluster may be up for days before it is used."""
+    if not steps or not scenarios:
+        return [*steps, *scenarios]
+    gap = max(0.0, min(s.start for s in scenarios) - max(s.end for s in steps) - 2)
     moved = [
         s._replace(start=s.start - gap, end=s.end - gap, marks=[(m, at - gap) for m, at in s.marks])
-        for s in stories
+        for s in scenarios
     ]
     return [*steps, *moved]
 
@@ -84,7 +84,7 @@ def _page(about: Mapping[str, object], spans: list[Span]) -> str:
         )
         facts.append(f"<tr><td>{key}</td><td>{shown}</td></tr>")
     keys = "".join(f'<i style="background:{c}"></i>{name}' for name, c in {**_COLOURS, **_MARKS}.items())
-    title = "Stories on a real cluster"
+    title = "Scenarios on a real cluster"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f"<h1>{title}</h1><table>{''.join(facts)}</table><p class=key>{keys}</p>{_drawing(spans)}</html>\n"

@@ -52,10 +52,10 @@ class _Steps:
 
 
 def up(wanted: Wanted) -> state.State:
-    """Bring up one cluster with all that the stories need, and return what was made.
+    """Bring up one cluster with all that the scenarios need, and return what was made.
 
-    What cannot be had but is not needed by every story is left out and named in the state. Raises StepError or
-    GaveUpError for what every story needs; what was made until then is removed again.
+    What cannot be had but is not needed by every scenario is left out and named in the state. Raises StepError or
+    GaveUpError for what every scenario needs; what was made until then is removed again.
     """
     steps = _Steps()
     folder = state.folder(wanted.name)

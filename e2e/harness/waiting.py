@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from kit_conformance.testbed.pods import STUCK
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -12,15 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STUCK = (
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "CrashLoopBackOff",
-)
+# A scenario gives up on a crash as well: what it starts is not to crash.
+_HOPELESS = STUCK | {"CrashLoopBackOff"}
 # What a busy kubelet says while it has not read a Secret or ConfigMap yet; it tries again by itself.
 _PASSING = "timed out waiting for the condition"
 
@@ -59,7 +54,7 @@ def stuck(status: Object) -> str:
     """Return why a container, by its status, will not start by itself, as `reason: message`; "" when it may."""
     waiting = status["state"].get("waiting") or {}
     reason, message = waiting.get("reason"), waiting.get("message") or ""
-    if reason not in _STUCK or _PASSING in message:
+    if reason not in _HOPELESS or _PASSING in message:
         return ""
     last = (status.get("lastState") or {}).get("terminated") or {}
     return f"{reason}: {last.get('message') or message}"

@@ -62,7 +62,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
     )
 }
 
-# Profiles that reports of other origin have, in the same shape: the stories of `nox -s e2e`.
+# Profiles that reports of other origin have, in the same shape: the scenarios of `nox -s e2e`.
 REPORTED: Final = frozenset({"cluster"})
 
 # What a subject may claim. A case that asks for a feature which is not claimed is "not-supported", never failed.

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 _HIDDEN: Final = "***"
 _SHORTEST: Final = 4  # shorter ones would hide half of every text, and are no secrets
 _LINES: Final = 60
+# Credentials that nobody has named: an Authorization header's value, and what is assigned to a word for a secret.
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/._~=-]{8,}")
+_ASSIGNED: Final = re.compile(
+    r"(?i)\b(authorization|password|passwd|token)\b([\"']?\s*[:=]\s*[\"']?)[^\s\"',}]{6,}"
+)
 _SECRET_NAMES: Final = re.compile(r"(?i)(password|secret|token|docker_config_json|storage_config$)")
 
 
 class Redactor:
-    """Hides the secrets that a case has planted, as they are and as they are usually written."""
+    """Hides the secrets that a case or a scenario has planted, as they are and as they are usually written."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
@@ -34,7 +38,7 @@ class Redactor:
         text = text.encode("utf-8", "backslashreplace").decode()
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, _HIDDEN)
-        return _BEARER.sub(rf"\1 {_HIDDEN}", text)
+        return _ASSIGNED.sub(rf"\1\2{_HIDDEN}", _BEARER.sub(rf"\1 {_HIDDEN}", text))
 
     def environment(self, environment: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Return variables without the values that are secrets."""

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from kit_conformance import tree as trees
 from kit_conformance.subject.base import CannotError, SubjectError
+from kit_conformance.testbed.pods import STUCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,15 +33,6 @@ _EXEC_SECONDS: Final = 120.0
 _CHUNK: Final = 256 * 1024
 _BASE: Final = "/var/lib/kit-conformance"
 _STDOUT, _STDERR = 1, 2
-_WAITS_BADLY: Final = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-}
 # Whose cgroup names the container, and who is the first process of its own namespace.
 _KILL: Final = """
 for folder in /proc/[0-9]*; do
@@ -267,7 +259,7 @@ def trouble(pod: Any) -> None:  # noqa: ANN401  (an extra's)
     """Raise SubjectError when a pod will never start."""
     for each in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
         waiting = each.state.waiting
-        if waiting is not None and waiting.reason in _WAITS_BADLY:
+        if waiting is not None and waiting.reason in STUCK:
             raise SubjectError(
                 f"{each.image} does not start: {waiting.reason}: {waiting.message or ''}".strip()
             )

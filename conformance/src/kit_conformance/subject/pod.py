@@ -32,6 +32,7 @@ from kit_conformance.subject.base import (
     Volume,
     version_in,
 )
+from kit_conformance.testbed.pods import container_security, pod_security
 
 if TYPE_CHECKING:
     import tarfile
@@ -201,11 +202,7 @@ class PodSubject:
                 "requests": {"cpu": "10m", "memory": "16Mi"},
                 "limits": {"memory": str(invocation.memory or _MEMORY)},
             },
-            "securityContext": {
-                "readOnlyRootFilesystem": True,
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": container_security(),
         }
         nothing = {"name": "server", "image": self.node.helper, "command": ["sh", "-c", "exit 0"]}
         return {
@@ -215,12 +212,7 @@ class PodSubject:
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
                 "tolerations": [{"operator": "Exists"}],
-                "securityContext": {
-                    "runAsNonRoot": True,
-                    "runAsUser": self.user,
-                    "runAsGroup": 0,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
+                "securityContext": pod_security(runAsUser=self.user, runAsGroup=0),
                 "initContainers": [container],
                 "containers": [nothing],
                 "volumes": volumes,

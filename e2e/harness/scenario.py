@@ -1,6 +1,6 @@
-"""What one story does on the cluster: a namespace and a ClusterStorageContainer of its own, kits, services, answers.
+"""What one scenario does on the cluster: a namespace and a ClusterStorageContainer of its own, kits, services, answers.
 
-Stories run side by side: each claims only the URIs below its own name, and removes what it made.
+Scenarios run side by side: each claims only the URIs below its own name, and removes what it made.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from e2e.harness.registry import PASSWORD, USER
 from e2e.harness.shell import run
 from e2e.harness.versions import ROOT, at_least
 from e2e.harness.waiting import NeverError, NotYetError, stuck, wait_until
+from kit_conformance.evidence import Redactor
 from kit_conformance.testbed.kitcli import Kit
 from kit_conformance.testbed.kits import pack, push
 
@@ -38,19 +39,19 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CLUSTER_WIDE = ("Namespace", "ClusterStorageContainer", "PersistentVolume")
 
 
-class Story:
-    """One story's part of the cluster."""
+class Scenario:
+    """One scenario's part of the cluster."""
 
     def __init__(self, state: State, cluster: Cluster, name: str) -> None:
         self.state = state
         self.cluster = cluster
         self.name = name
-        self.secrets: set[str] = set()  # what no report may show
+        self.redactor = Redactor()  # knows what no report may show
         self.marks: list[tuple[str, float]] = []  # what became so, and when (seconds since 1970)
         self._made: list[Object] = []
 
     def begin(self, *, pod_security: str = "") -> None:
-        """Make the story's namespace and wait until pods can be made in it.
+        """Make the scenario's namespace and wait until pods can be made in it.
 
         `pod_security` is the Pod Security Standard that it enforces ("" for none).
         """
@@ -66,12 +67,12 @@ class Story:
         wait_until(f"the namespace {self.name}", account, timeout=60)
 
     def end(self) -> None:
-        """Remove what the story made, the last first, and wait for none of it."""
+        """Remove what the scenario made, the last first, and wait for none of it."""
         while self._made:
             self.cluster.delete(self._made.pop())
 
     def apply(self, document: Object) -> Object:
-        """Apply an object in the story's namespace, and remove it at the end."""
+        """Apply an object in the scenario's namespace, and remove it at the end."""
         document = copy.deepcopy(document)
         if document["kind"] not in _CLUSTER_WIDE:
             document["metadata"]["namespace"] = self.name
@@ -94,7 +95,7 @@ class Story:
         return f"kit://{self.state.registry.cluster}/{path}:{tag}"
 
     def push_private(self, folder: Path, repository: str = "iris", tag: str = "v1") -> str:
-        """Push a folder to the private registry, and return its URI; the story then trusts its authority.
+        """Push a folder to the private registry, and return its URI; the scenario then trusts its authority.
 
         deploy/'s ClusterStorageContainer takes the authority from the ConfigMap `kit-ca` of the namespace.
         """
@@ -116,7 +117,9 @@ class Story:
 
     def secret(self, name: str, /, **values: str) -> None:
         """Apply a Secret with these values, which no report will show."""
-        self.secrets.update(value.strip() for value in values.values() if value != USER)
+        for value in values.values():
+            if value != USER:
+                self.redactor.add(value.strip())
         kind = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
         self.apply({**kind, "stringData": values})
 
@@ -137,9 +140,9 @@ class Story:
     def storage_container(
         self, engine: str = "native", *, host: str = "", workload: str = "initContainer", **environ: str
     ) -> Object:
-        """Return deploy/'s ClusterStorageContainer for a workload as this story uses it.
+        """Return deploy/'s ClusterStorageContainer for a workload as this scenario uses it.
 
-        Changed are its name and prefix (so that stories do not meet; `host` takes the place of the cluster's
+        Changed are its name and prefix (so that scenarios do not meet; `host` takes the place of the cluster's
         registry), the image, and the environment that the cluster's registry needs.
         """
         document = next(d for d in rendered("deploy/initializer") if d["spec"]["workloadType"] == workload)
@@ -246,7 +249,7 @@ class Story:
         wait_until(f"InferenceService {name} healed", look, timeout=timeout)
 
     def wait_gone(self, left: int, *, timeout: float = 60) -> None:
-        """Wait until the story has only so many pods left."""
+        """Wait until the scenario has only so many pods left."""
 
         def look() -> None:
             pods = [pod["metadata"]["name"] for pod in self.cluster.pods(self.name)]
