@@ -193,9 +193,8 @@ def _wait_for_node(kubeconfig: Path) -> str:
     objects = Cluster(kubeconfig)
 
     def look() -> None:
-        for account in ("default",):
-            if not objects.get("v1", "ServiceAccount", account, "default"):
-                raise NotYetError(f"no service account {account}")
+        if not objects.get("v1", "ServiceAccount", "default", "default"):
+            raise NotYetError("no service account default")
         pending = [
             p["metadata"]["name"] for p in objects.pods("kube-system") if p["status"]["phase"] != "Running"
         ]
