@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from initializer.tests.staging import KIT, opened, staged
-from kit_initializer.errors import DestinationError
+from kit_initializer.deadline import Deadline
+from kit_initializer.errors import DestinationError, UnreachableError
 from kit_initializer.publish import (
     RECORD_NAME,
     Collisions,
@@ -77,17 +78,18 @@ def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert (tmp_path / "x" / "y").is_dir()
 
 
-def test_a_folder_in_use_is_waited_for_but_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(destination, "_LOCK_S", 0.3)
+def test_a_folder_in_use_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
     said: list[str] = []
     with opened(tmp_path):
         began = time.monotonic()
-        with pytest.raises(DestinationError, match="in use by another run"):
-            Destination(str(tmp_path), said.append)
+        with pytest.raises(DestinationError, match="in use by another run") as short:
+            Destination(str(tmp_path), said.append, lock_timeout=0.3)
         assert time.monotonic() - began >= 0.3
-    assert said == [f"{tmp_path}: waiting for another run to finish"]
+        assert "raise KIT_LOCK_TIMEOUT (now 0.3 s)" in short.value.hint
+        with pytest.raises(UnreachableError, match="waiting for another run") as whole:
+            Destination(str(tmp_path), said.append, deadline=Deadline(0.3))
+        assert "raise KIT_TOTAL_TIMEOUT (now 0.3 s)" in whole.value.hint
+    assert said == 2 * [f"{tmp_path}: waiting for another run to finish"]
     with opened(tmp_path):
         pass
 

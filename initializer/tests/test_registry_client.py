@@ -15,6 +15,7 @@ from initializer.tests.clients import BLOB, KIT, LAYER, connected
 from kit_conformance.testbed.registry import Basic, Fault, faults
 from kit_conformance.testbed.registry import Registry as Server
 from kit_conformance.testbed.registry.wire import Memory, Response
+from kit_initializer.deadline import Deadline
 from kit_initializer.errors import (
     DeniedError,
     IntegrityError,
@@ -197,7 +198,8 @@ def test_no_more_connections_are_kept_than_make_sense(repository: Repository, cl
     [
         (socket.gaierror(socket.EAI_NONAME, "x"), UnreachableError, "there is no such host"),
         (socket.gaierror(socket.EAI_AGAIN, "try again"), TransientError, "try again"),
-        (TimeoutError(), TransientError, "timed out"),
+        (TimeoutError(), TransientError, "timed out after 7 s"),
+        (TimeoutError(110, "Connection timed out"), TransientError, "Connection timed out"),
         (ConnectionResetError(104, "Connection reset by peer"), TransientError, "Connection reset by peer"),
         (OSError(), TransientError, "OSError"),
         (ValueError("odd"), TransientError, "odd"),
@@ -208,4 +210,6 @@ def test_no_more_connections_are_kept_than_make_sense(repository: Repository, cl
 )
 def test_what_a_failure_means(client: Registry, error: Exception, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
-        raise client.transport.failure(origin_of("https://r.example"), error, "no answer")
+        raise client.transport.failure(
+            origin_of("https://r.example"), error, "no answer", Deadline(7, variable="KIT_X")
+        )

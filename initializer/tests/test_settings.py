@@ -39,6 +39,7 @@ def test_defaults() -> None:
         stall_timeout=30.0,
         progress_timeout=60.0,
         total_timeout=0.0,
+        lock_timeout=3600.0,
         filters=(),
         labels=(),
         overwrite=False,

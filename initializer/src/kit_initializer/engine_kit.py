@@ -16,6 +16,7 @@ import time
 from collections import deque
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from kit_initializer.deadline import NEVER, Deadline
 from kit_initializer.errors import DestinationError, KitFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -50,14 +51,17 @@ def bring(
     settings: Settings,
     login: Login | None,
     on_line: Callable[[str], None] = lambda _: None,
+    *,
+    deadline: Deadline = NEVER,
 ) -> EngineResult:
     """Make the kit's tree in `staging`, an empty folder; its store is `staging + ".kit"`, gone at the end.
 
     `login` is used for the reference's own host only. `on_line` is given each line that Kit prints. Raises
-    UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the store)
-    and KitFailedError with Kit's last line: whoever knows the registry may then look for the cause there.
+    UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the store),
+    UnreachableError (the deadline has passed) and KitFailedError with Kit's last line: whoever knows the registry may
+    then look for the cause there.
     """
-    kit = _Kit(_find(settings.environ.get("PATH", os.defpath)), staging, settings, on_line)
+    kit = _Kit(_find(settings.environ.get("PATH", os.defpath)), staging, settings, on_line, deadline)
     target = _target(reference, plain_http=settings.plain_http)
     try:
         kit.make_home()
@@ -98,31 +102,45 @@ def _kill(child: subprocess.Popen[str]) -> None:
 class _Kit:
     """One Kit binary with a home of its own beside the staging folder."""
 
-    def __init__(self, binary: str, staging: str, settings: Settings, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        binary: str,
+        staging: str,
+        settings: Settings,
+        on_line: Callable[[str], None],
+        deadline: Deadline,
+    ) -> None:
         self.binary = binary
         self.home = staging + ".kit"
         self._staging = staging
         self._settings = settings
         self._on_line = on_line
+        self._deadline = deadline
         self._secret = ""
 
     def version(self) -> str:
         """Return the version that Kit prints; builds that name none are taken as new enough."""
-        done = subprocess.run(  # noqa: S603
-            [self.binary, "version"],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=self._settings.progress_timeout,
-            check=False,
-        )
+        until = self._deadline.nearer("KIT_PROGRESS_TIMEOUT", self._settings.progress_timeout)
+        what = f"{self.binary} version"
+        try:
+            done = subprocess.run(  # noqa: S603
+                [self.binary, "version"],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=until.left(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self._deadline.check(what)
+            raise KitFailedError(
+                f"{what}: gave no answer in {until.seconds:g} s", hint=until.hint()
+            ) from None
         words = done.stdout.split()
         version = words[words.index("Version:") + 1] if "Version:" in words[:-1] else ""
         if not version:
-            raise KitFailedError(
-                f"{self.binary} version: {_last_line(done.stderr.splitlines(), done.returncode)}"
-            )
+            raise KitFailedError(f"{what}: {_last_line(done.stderr.splitlines(), done.returncode)}")
         numbers = tuple(int(part) for part in version.lstrip("v").split("-")[0].split(".") if part.isdigit())
         if numbers and numbers < OLDEST:
             oldest = ".".join(map(str, OLDEST))
@@ -186,8 +204,9 @@ class _Kit:
             _kill(child)
             child.wait()
             _children.discard(child)
-            reader.join()
-            child.stdout.close()
+            reader.join(_TICK)  # a process that left the group may hold the pipe open for as long as it likes
+            if not reader.is_alive():
+                child.stdout.close()
         if child.returncode != 0:
             raise KitFailedError(f"kit {verb} {target}: {_last_line(lines, child.returncode)}")
         return list(lines)
@@ -201,21 +220,21 @@ class _Kit:
 
     def _watch(self, child: subprocess.Popen[str], what: str) -> None:
         """Wait for the end, and for no longer than nothing is written: Kit itself would wait for ever."""
-        limits = self._settings
-        began = changed = time.monotonic()
+        limit = self._settings.progress_timeout
+        changed = time.monotonic()
         written = -1
         while True:
             try:
-                child.wait(_TICK)
+                child.wait(self._deadline.within(_TICK))
             except subprocess.TimeoutExpired:
                 now = time.monotonic()
                 before, written = written, _written(self.home) + _written(self._staging)
                 if written != before:
                     changed = now
-                if now - changed > limits.progress_timeout:
-                    raise KitFailedError(f"{what}: no progress in {limits.progress_timeout:g} s") from None
-                if 0 < limits.total_timeout < now - began:
-                    raise KitFailedError(f"{what}: not done after {limits.total_timeout:g} s") from None
+                if now - changed > limit:
+                    hint = Deadline(limit, variable="KIT_PROGRESS_TIMEOUT").hint()
+                    raise KitFailedError(f"{what}: no progress in {limit:g} s", hint=hint) from None
+                self._deadline.check(what)
             else:
                 return
 

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from kit_initializer.credentials import Login
+from kit_initializer.deadline import Deadline
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
 
@@ -49,8 +50,9 @@ def ask(name: object, server: str, settings: Settings, where: str) -> Login | No
     except OSError as error:
         raise UsageError(f"{program} of {where} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
+        until = Deadline(settings.first_byte_timeout, variable="KIT_FIRST_BYTE_TIMEOUT")
         raise UsageError(
-            f"{program} of {where} gave no answer in {settings.first_byte_timeout:g} s"
+            f"{program} of {where} gave no answer in {until.seconds:g} s", hint=until.hint()
         ) from None
     if run.returncode:
         if _NOT_FOUND in (run.stdout + run.stderr).decode(errors="replace").lower():

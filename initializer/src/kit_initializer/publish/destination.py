@@ -10,12 +10,14 @@ import time
 from typing import TYPE_CHECKING
 
 from kit_initializer.checksum import crc32
+from kit_initializer.deadline import NEVER
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from kit_initializer.deadline import Deadline
     from kit_initializer.publish.record import Entry, Record
 
 STAGING_PREFIX = ".kit-staging-"
@@ -23,8 +25,6 @@ _MOUNTS = "/proc/self/mountinfo"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
-# Another run in the same folder is waited for this long: a large model on a slow link takes its time.
-_LOCK_S = 3600.0
 # Why a file of an earlier run cannot be removed although all is well: it is gone, or other things are in its place.
 _IN_THE_WAY = {
     errno.ENOENT,
@@ -58,13 +58,21 @@ class Destination:
     file behind and ends with the process; two runs in one folder take turns.
     """
 
-    def __init__(self, path: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        say: Callable[[str], None],
+        *,
+        deadline: Deadline = NEVER,
+        lock_timeout: float = 3600.0,
+    ) -> None:
         self.path = path
+        self._deadline = deadline
         self.handle = -1
         try:
             _make_folders(path)
             self.handle = os.open(path, _DIRECTORY)
-            self._lock(say)
+            self._lock(say, deadline.nearer("KIT_LOCK_TIMEOUT", lock_timeout))
         except OSError as error:
             self.close()
             raise explain(error, path) from error
@@ -76,21 +84,22 @@ class Destination:
             os.close(self.handle)
             self.handle = -1
 
-    def _lock(self, say: Callable[[str], None]) -> None:
-        deadline = time.monotonic() + _LOCK_S
+    def _lock(self, say: Callable[[str], None], until: Deadline) -> None:
         said = False
         while True:
             try:
                 fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                self._deadline.check(f"{self.path}: waiting for another run to finish")
+                if until.passed:
                     raise DestinationError(
-                        f"{self.path} is in use by another run for an hour already"
+                        f"{self.path} has been in use by another run for {until.seconds:g} s",
+                        hint=f"end that run, or {until.hint()}",
                     ) from None
                 if not said:
                     said = True
                     say(f"{self.path}: waiting for another run to finish")
-                time.sleep(0.1)
+                time.sleep(until.within(0.1))
             except OSError as error:
                 if error.errno in _NO_LOCKS:
                     return  # a file system without locks: one run at a time is the caller's business there
@@ -168,6 +177,7 @@ class Destination:
             seen = checksum = 0
             with open(handle, "rb", buffering=0, closefd=False) as file:
                 while count := file.readinto(buffer):
+                    self._deadline.check(f"{self.path}: checking what is in place")
                     checksum = crc32(buffer[:count], checksum)
                     seen += count
         except OSError:

@@ -51,6 +51,7 @@ def fill(arrivals: Sequence[Arrival], trees: Sequence[Tree], registry: Registry,
                 registry.settings,
                 resolved.repository.login,
                 lambda line: reporter.log("debug", f"kit: {line}"),
+                deadline=registry.deadline,
             )
         except KitFailedError as failed:
             _find_cause(registry, resolved, failed)

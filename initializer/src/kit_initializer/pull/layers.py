@@ -8,7 +8,7 @@ from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import unpack
-from kit_initializer.errors import InitializerError, NotAModelKitError, UnreachableError, UnsafeContentError
+from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
 from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, room, segment_bytes
@@ -60,8 +60,6 @@ class Crew:
 
     def run(self) -> None:
         """Bring everything, or raise the first error after every thread has ended."""
-        timeout = self._registry.settings.total_timeout
-        deadline = time.monotonic() + timeout if timeout else None
         connections = Connections(min(_FIRST_LAYERS, self._limit), self._limit)
         last = time.monotonic()
         try:
@@ -74,8 +72,7 @@ class Crew:
                 self._wake.clear()
                 self._reap()
                 now = time.monotonic()
-                if deadline is not None and now > deadline:
-                    raise UnreachableError(f"the kit did not come within KIT_TOTAL_TIMEOUT, {timeout:g} s")
+                self._registry.deadline.check("downloading layers")
                 if now - last >= _TICK_S:
                     connections.update(now, self._traffic(now - last))
                     self._match(connections.wanted)

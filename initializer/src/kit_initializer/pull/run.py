@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from kit_initializer import credentials
+from kit_initializer.deadline import Deadline, call_within
 from kit_initializer.errors import EmptyError
 from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, Staging, explain, publish
 from kit_initializer.pull.arrival import Arrival, Pair
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kit_initializer.archive import Tree
+    from kit_initializer.credentials import Login
     from kit_initializer.report import Reporter
     from kit_initializer.settings import Settings
 
@@ -41,9 +43,10 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
     Raises InitializerError. A kit that is in place already costs no download, and with a pinned digest no request.
     """
     began = time.monotonic()
+    deadline = Deadline(settings.total_timeout)
     registry = Registry(
         settings,
-        lambda host: credentials.find(host, settings, reporter.warn),
+        lambda host: _login(host, settings, reporter, deadline),
         Event(),
         say=reporter.info,
         warn=reporter.warn,
@@ -52,10 +55,11 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
         errands=[
             partial(import_module, name) for name in ("hashlib", f"kit_initializer.pull.{settings.engine}")
         ],
+        deadline=deadline,
     )
     places: list[_Place] = []
     try:
-        places = _open(pairs, reporter)
+        places = _open(pairs, settings, reporter, deadline)
         outcomes: dict[Pair, Outcome] = {}
         changed = []
         for place in places:
@@ -68,6 +72,7 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
         deliveries = [
             _delivery(arrival, tree, settings) for arrival, tree in zip(arrivals, trees, strict=True)
         ]
+        deadline.check("everything has come, nothing is published")  # from here on a run is completed
         publish(deliveries, _collisions(settings))
         for arrival, delivery in zip(arrivals, deliveries, strict=True):
             outcomes[arrival.pair] = _outcome(arrival.pair, delivery.kit, settings, began, unchanged=False)
@@ -79,7 +84,16 @@ def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[O
             place.destination.close()
 
 
-def _open(pairs: Sequence[Pair], reporter: Reporter) -> list[_Place]:
+def _login(host: str, settings: Settings, reporter: Reporter, deadline: Deadline) -> Login | None:
+    """Return the login for a host; UnreachableError when its source takes longer than KIT_PROGRESS_TIMEOUT."""
+    until = deadline.nearer("KIT_PROGRESS_TIMEOUT", settings.progress_timeout)
+    try:
+        return call_within(until, partial(credentials.find, host, settings, reporter.warn))
+    except TimeoutError:
+        raise until.error(f"getting a login for {host}") from None
+
+
+def _open(pairs: Sequence[Pair], settings: Settings, reporter: Reporter, deadline: Deadline) -> list[_Place]:
     """Make and lock the folders, in one order for all runs, so that no two wait for each other."""
     by_path: dict[str, list[Pair]] = {}
     for pair in dict.fromkeys(pairs):
@@ -87,7 +101,9 @@ def _open(pairs: Sequence[Pair], reporter: Reporter) -> list[_Place]:
     places: dict[str, _Place] = {}
     try:
         for path in sorted(by_path):
-            place = places[path] = _Place(Destination(path, reporter.info))
+            place = places[path] = _Place(
+                Destination(path, reporter.info, deadline=deadline, lock_timeout=settings.lock_timeout)
+            )
             place.pairs = by_path[path]
     except BaseException:
         for place in places.values():

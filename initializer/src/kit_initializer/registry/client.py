@@ -6,6 +6,7 @@ import json
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from kit_initializer.deadline import NEVER
 from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
 from kit_initializer.registry.auth import Authorizer
 from kit_initializer.registry.http import Response, Transport
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from kit_initializer.credentials import Login
+    from kit_initializer.deadline import Deadline
     from kit_initializer.secret import Secret
     from kit_initializer.settings import Settings
 
@@ -42,6 +44,7 @@ class Registry:
 
     `login` is asked for credentials once per repository, and only after the registry wanted some. `say` is told what
     is worth a line in the log, `warn` what goes wrong and is tried again. `errands` are done while answers are awaited.
+    No wait goes beyond the run's `deadline`.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Registry:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         errands: Iterable[Callable[[], object]] = (),
+        deadline: Deadline = NEVER,
     ) -> None:
         self.settings = settings
         self.stop = stop
         self.say = say
         self.warn = warn
-        self.transport = Transport(settings, stop, errands)
+        self.deadline = deadline
+        self.transport = Transport(settings, stop, errands, deadline)
         self._login = login
 
     def repository(self, host: str, name: str, *, anonymous: bool = False) -> Repository:
@@ -68,7 +73,7 @@ class Registry:
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
         pace = Pace(self.settings.progress_timeout)
-        return Patience(attempts=attempts, pace=pace, stop=self.stop, warn=self.warn)
+        return Patience(attempts=attempts, pace=pace, stop=self.stop, warn=self.warn, deadline=self.deadline)
 
     def abort(self) -> None:
         """Call every request off. What is under way ends with StoppedError."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError
-from kit_initializer.registry.retry import TransientError, unreachable
+from kit_initializer.registry.retry import Pace, TransientError, unreachable
 from kit_initializer.registry.window import Window
 
 if TYPE_CHECKING:
@@ -88,13 +89,25 @@ class Source:
         return self._response
 
     def _pass_over(self, response: Response, at: int) -> None:
-        """Read up to `at` once more: the server answered with the whole blob."""
+        """Read up to `at` once more: the server answered with the whole blob.
+
+        That has a pace as well, but one apart: what comes again shows no progress, and the time it takes is no stall.
+        """
         if response.at > at:
             raise IntegrityError(f"{self._what}: the server skipped bytes that were asked for")
         scratch = memoryview(bytearray(min(at - response.at, SEGMENT_BYTES)))
-        while response.at < at:
-            if not response.readinto(scratch[: at - response.at]):
-                raise unreachable(self._what, f"the connection ended at byte {response.at} of {self._size}")
+        pace = Pace(self._patience.pace.limit_s)
+        began = time.monotonic()
+        try:
+            while response.at < at:
+                count = response.readinto(scratch[: at - response.at])
+                if not count:
+                    raise unreachable(
+                        self._what, f"the connection ended at byte {response.at} of {self._size}"
+                    )
+                pace.moved(count, self._what)
+        finally:
+            self._patience.pace.excuse(time.monotonic() - began)
 
     def close(self) -> None:
         """Give the connection back, or close it when it is in the middle of something."""

@@ -6,10 +6,12 @@ import contextlib
 import socket
 import sys
 from collections import deque
+from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, cast
 
 from kit_initializer import __version__
+from kit_initializer.deadline import NEVER, call_within
 from kit_initializer.errors import InitializerError, UnreachableError
 from kit_initializer.registry.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.registry.url import Origin, split
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping
 
+    from kit_initializer.deadline import Deadline
     from kit_initializer.registry.proxy import Proxy
     from kit_initializer.settings import Settings
 
@@ -36,6 +39,7 @@ class Response:
         self._wire = wire
         self._closed = False
         self.status, self.reason, self.headers = wire.head()
+        self._stall_s = transport.settings.stall_timeout
         self.at = 0
 
     @property
@@ -45,10 +49,14 @@ class Response:
 
     def readinto(self, view: memoryview) -> int:
         """Read what has come, at least one byte, into `view`; 0 at the end of the body. Raises TransientError."""
+        wire = self._wire
+        wire.until = self._transport.deadline.nearer("KIT_STALL_TIMEOUT", self._stall_s)
         try:
-            count = self._wire.readinto(view)
+            count = wire.readinto(view)
         except (OSError, ProtocolError, ValueError) as error:
-            raise self._transport.failure(self._origin, error, "the connection broke off") from error
+            raise self._transport.failure(
+                self._origin, error, "the connection broke off", wire.until
+            ) from error
         if not count and self._wire.left:
             raise unreachable(str(self._origin), f"the connection ended {self._wire.left} bytes early")
         self.at += count
@@ -84,11 +92,18 @@ class Transport:
     """All connections of a run. Threads share it.
 
     `errands` are what the caller has to do in any case and can be done while an answer is on its way: one after each
-    request, as long as there are some.
+    request, as long as there are some. No wait goes beyond the run's `deadline`.
     """
 
-    def __init__(self, settings: Settings, stop: Event, errands: Iterable[Callable[[], object]] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: Event,
+        errands: Iterable[Callable[[], object]] = (),
+        deadline: Deadline = NEVER,
+    ) -> None:
         self.settings = settings
+        self.deadline = deadline
         self._stop = stop
         self._errands = deque(errands)
         self._lock = Lock()
@@ -128,15 +143,14 @@ class Transport:
     def _exchange(
         self, origin: Origin, wire: Wire, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
+        wire.until = self.deadline.nearer("KIT_FIRST_BYTE_TIMEOUT", self.settings.first_byte_timeout)
         try:
-            wire.sock.settimeout(self.settings.first_byte_timeout)
             wire.send("GET" if body is None else "POST", target, headers.items(), body)
             self._run_errand()
             response = Response(self, origin, wire)
-            wire.sock.settimeout(self.settings.stall_timeout)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             self.drop(wire)
-            raise self.failure(origin, error, "no answer") from error
+            raise self.failure(origin, error, "no answer", wire.until) from error
         return response
 
     def _run_errand(self) -> None:
@@ -147,22 +161,23 @@ class Transport:
         errand()
 
     def _connect(self, origin: Origin, via: Proxy | None) -> Wire:
-        timeout = self.settings.connect_timeout
+        until = self.deadline.nearer("KIT_CONNECT_TIMEOUT", self.settings.connect_timeout)
         host, port = (origin.host, origin.port) if via is None else (via.host, via.port)
         try:
-            sock = socket.create_connection((_looked_up(host), port), timeout)
+            sock = _connected(host, port, until)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if origin.scheme == "https":
                     if via is not None:
-                        _tunnel(sock, origin, via)
+                        _tunnel(Wire(sock, until), origin, via)
+                    sock.settimeout(until.left())  # for the whole handshake
                     sock = self._tls().wrap_socket(sock, server_hostname=origin.host)
             except BaseException:
                 sock.close()
                 raise
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             through = "" if via is None else f" through the proxy {via.host}:{via.port}"
-            raise self.failure(origin, error, f"cannot connect{through}") from error
+            raise self.failure(origin, error, f"cannot connect{through}", until) from error
         wire = Wire(sock)
         with self._lock:
             self._live.add(wire)
@@ -210,13 +225,19 @@ class Transport:
                 self._context = tls.context(self.settings)
             return self._context
 
-    def failure(self, origin: Origin, error: Exception, doing: str) -> Exception:
-        """Return what `error` means: a TransientError, or an InitializerError for what will not heal."""
+    def failure(self, origin: Origin, error: Exception, doing: str, until: Deadline) -> Exception:
+        """Return what `error` means: a TransientError, or an InitializerError for what will not heal.
+
+        `until` is how long it was waited.
+        """
         if self._stop.is_set():
             return StoppedError("stopped")
         if isinstance(error, InitializerError | TransientError):
             return error
         where = f"{doing}: {origin}"
+        if isinstance(error, TimeoutError) and error.errno is None:  # ours, and not the kernel's ETIMEDOUT
+            late = until.error(where)
+            return late if self.deadline.passed else TransientError(late)
         if "ssl" in sys.modules:
             from kit_initializer.registry import tls  # noqa: PLC0415
 
@@ -225,9 +246,7 @@ class Transport:
         if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
             return UnreachableError(f"{where}: there is no such host", hint="check the registry's name")
         hint = ""
-        if isinstance(error, TimeoutError):
-            reason = "timed out"
-        elif isinstance(error, ClosedError):
+        if isinstance(error, ClosedError):
             reason = "the connection was closed"
         else:
             if isinstance(error, ProtocolError):
@@ -243,9 +262,26 @@ def _looked_up(host: str) -> str:
     return cast("str", host.encode()) if host.isascii() else host
 
 
-def _tunnel(sock: socket.socket, origin: Origin, via: Proxy) -> None:
+def _connected(host: str, port: int, until: Deadline) -> socket.socket:
+    """Return a connection to the first address of a host that takes one; each has its part of the time."""
+    name = _looked_up(host)
+    addresses = call_within(until, partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
+    failed: OSError = TimeoutError()
+    for index, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout((until.left() or 0.0) / (len(addresses) - index))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return sock
+    raise failed
+
+
+def _tunnel(wire: Wire, origin: Origin, via: Proxy) -> None:
     """Ask a proxy for a connection to the origin (RFC 9110, 9.3.6)."""
-    wire = Wire(sock)
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     fields = {"Host": f"{host}:{origin.port}", "User-Agent": USER_AGENT}
     if via.authorization is not None:

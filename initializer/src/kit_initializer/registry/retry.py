@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from kit_initializer.deadline import NEVER
 from kit_initializer.errors import InitializerError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event
+
+    from kit_initializer.deadline import Deadline
 
 _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 8.0
@@ -55,8 +58,12 @@ class Pace:
         elif self.elapsed() > self.limit_s:
             raise UnreachableError(
                 f"{what}: no more than {self._bytes} bytes came in {self.limit_s:g} s",
-                hint="KIT_PROGRESS_TIMEOUT sets how long that is put up with",
+                hint=f"raise KIT_PROGRESS_TIMEOUT (now {self.limit_s:g} s), for example to {2 * self.limit_s:g}",
             )
+
+    def excuse(self, seconds: float) -> None:
+        """Leave out time in which bytes came that are not counted here."""
+        self._since += seconds
 
     def elapsed(self) -> float:
         """Return the seconds since the clock was started, or since enough had come."""
@@ -67,14 +74,23 @@ class Patience:
     """How long to go on with one piece of work.
 
     It ends after `attempts` failures in a row (None: no such limit), or when what comes falls behind `pace`. A failure
-    whose Retry-After lies beyond that is final at once.
+    whose Retry-After lies beyond that is final at once. So is any once the run's `deadline` has passed.
     """
 
-    def __init__(self, *, attempts: int | None, pace: Pace, stop: Event, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        attempts: int | None,
+        pace: Pace,
+        stop: Event,
+        warn: Callable[[str], None],
+        deadline: Deadline = NEVER,
+    ) -> None:
         self._attempts = attempts
         self.pace = pace
         self._stop = stop
         self._warn = warn
+        self._deadline = deadline
         self._failures = 0
         self._bytes = 0
 
@@ -103,8 +119,9 @@ class Patience:
         if self.pace.elapsed() + delay > allowed:
             raise failure.error from failure
         self._warn(f"{failure}: trying again in {delay:.1f} s")
-        if self._stop.wait(delay):
+        if self._stop.wait(self._deadline.within(delay)):
             raise StoppedError("stopped")
+        self._deadline.check(f"{failure}: trying again")
 
 
 def retry_after(value: str | None) -> float | None:

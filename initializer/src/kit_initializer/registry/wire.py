@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kit_initializer.deadline import NEVER
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
+
+    from kit_initializer.deadline import Deadline
 
 # Heads of registries and object stores have a few kilobytes; what is larger is no head.
 _HEAD_BYTES = 64 * 1024
 _LINE_BYTES = 8 * 1024
 _RECEIVE_BYTES = 16 * 1024
+# Interim responses (RFC 9110, 15.2) before the final one. Servers send one or two.
+_INTERIM = 16
 _BLANK = b"\r\n\r\n"
 
 
@@ -52,10 +58,15 @@ class Headers:
 
 
 class Wire:
-    """A connected socket with HTTP on it."""
+    """A connected socket with HTTP on it.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `until` bounds what is called next as a whole, however many pieces come: a request and the head of its response
+    (interim ones included), or one `readinto`, with the chunk's size or the trailers that come before it.
+    """
+
+    def __init__(self, sock: socket.socket, until: Deadline = NEVER) -> None:
         self.sock = sock
+        self.until = until
         self._ahead = b""  # received with a head, but behind it
         self._left: int | None = 0  # of the body; None: to the connection's end
         self._chunked = False
@@ -73,17 +84,30 @@ class Wire:
             lines.append(f"{name}: {value}")
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
+        self._arm()
         self.sock.sendall("\r\n".join(lines).encode("latin-1", "replace") + _BLANK + (body or b""))
+
+    def _arm(self) -> None:
+        """Let the next operation on the socket end in time."""
+        left = self.until.left()
+        if left is not None:
+            self.sock.settimeout(left)
+
+    def _more(self) -> bytes:
+        self._arm()
+        return self.sock.recv(_RECEIVE_BYTES)
 
     def head(self, *, bodiless: bool = False) -> tuple[int, str, Headers]:
         """Receive status, reason and headers of the answer; its body is read with `readinto`.
 
         `bodiless`: the answer to CONNECT, behind which the tunnel begins. Raises ClosedError, ProtocolError, OSError.
         """
-        while True:
+        for _ in range(_INTERIM + 1):
             status, reason, headers = self._one_head()
             if status >= 200:
-                break  # before it, as many interim answers as the server likes
+                break
+        else:
+            raise ProtocolError(f"more than {_INTERIM} interim responses")
         self._chunked = "chunked" in headers.get("Transfer-Encoding").lower()
         self._chunk_left = 0
         length = headers.get("Content-Length")
@@ -106,7 +130,7 @@ class Wire:
         while (end := received.find(_BLANK)) < 0:
             if len(received) > _HEAD_BYTES or (received and not b"HTTP/1.".startswith(received[:7])):
                 raise ProtocolError("the answer is not HTTP")
-            data = self.sock.recv(_RECEIVE_BYTES)
+            data = self._more()
             if not data:
                 raise ProtocolError("the answer ends in its head") if received else ClosedError
             received += data
@@ -150,6 +174,7 @@ class Wire:
             view[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
             return count
+        self._arm()
         return self.sock.recv_into(view)
 
     def _readinto_chunk(self, view: memoryview) -> int:
@@ -159,8 +184,11 @@ class Wire:
                 raise ProtocolError("a chunk has no size")
             self._chunk_left = int(size, 16)
             if not self._chunk_left:
-                while self._line():
-                    pass  # trailers say nothing that is wanted
+                trailers = 0
+                while line := self._line():  # trailers say nothing that is wanted
+                    trailers += len(line)
+                    if trailers > _HEAD_BYTES:
+                        raise ProtocolError("the trailers do not end")
                 self._left = 0
                 return 0
         count = self._receive(view[: self._chunk_left])
@@ -175,7 +203,7 @@ class Wire:
         while b"\r\n" not in self._ahead:
             if len(self._ahead) > _LINE_BYTES:
                 raise ProtocolError("a line of the answer does not end")
-            data = self.sock.recv(_RECEIVE_BYTES)
+            data = self._more()
             if not data:
                 raise ProtocolError("the answer ends in a chunk")
             self._ahead += data

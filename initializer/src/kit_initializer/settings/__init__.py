@@ -42,6 +42,7 @@ class Settings(NamedTuple):
     stall_timeout: float
     progress_timeout: float
     total_timeout: float
+    lock_timeout: float
     filters: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     overwrite: bool
@@ -87,6 +88,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         stall_timeout=_seconds(environ, "KIT_STALL_TIMEOUT"),
         progress_timeout=_seconds(environ, "KIT_PROGRESS_TIMEOUT"),
         total_timeout=_seconds(environ, "KIT_TOTAL_TIMEOUT", none=True),
+        lock_timeout=_seconds(environ, "KIT_LOCK_TIMEOUT"),
         filters=filters,
         labels=_labels(given),
         overwrite=_switch(given, "overwrite"),

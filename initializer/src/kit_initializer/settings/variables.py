@@ -126,16 +126,38 @@ VARIABLES: tuple[Variable, ...] = (
         OURS,
     ),
     Variable("KIT_RETRIES", "5", "How often a request that can heal is repeated, 0 to 100.", OURS),
-    Variable("KIT_CONNECT_TIMEOUT", "10", "Seconds to wait for a connection, TLS included.", OURS),
-    Variable("KIT_FIRST_BYTE_TIMEOUT", "30", "Seconds to wait for an answer to begin.", OURS),
-    Variable("KIT_STALL_TIMEOUT", "30", "Seconds to wait for the next bytes of an answer.", OURS),
+    Variable(
+        "KIT_CONNECT_TIMEOUT",
+        "10",
+        "Seconds to wait for a connection: name lookup, proxy and TLS included.",
+        OURS,
+    ),
+    Variable(
+        "KIT_FIRST_BYTE_TIMEOUT",
+        "30",
+        "Seconds to wait for the status line and all headers of a response, or for a credential helper.",
+        OURS,
+    ),
+    Variable("KIT_STALL_TIMEOUT", "30", "Seconds to wait for the next bytes of a response's body.", OURS),
     Variable(
         "KIT_PROGRESS_TIMEOUT",
         "60",
-        "Seconds in which a body must advance by a kilobyte for each, retries included.",
+        "Fail a download that averages less than 1 KB/s over this many seconds, retries included. Also the limit "
+        "for getting a login from a helper or a cloud, and for Kit to write nothing.",
         OURS,
     ),
-    Variable("KIT_TOTAL_TIMEOUT", "0", "Seconds for the whole run; 0 sets no limit.", OURS),
+    Variable(
+        "KIT_LOCK_TIMEOUT",
+        "3600",
+        "Seconds to wait for another run that uses the same destination.",
+        OURS,
+    ),
+    Variable(
+        "KIT_TOTAL_TIMEOUT",
+        "0",
+        "Seconds for the whole run, up to the moment when files are published; 0 sets no limit.",
+        OURS,
+    ),
     Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),
     Variable(
         "KIT_LOG_LEVEL", "info", "`debug`, `info`, `warn` or `error`; `--log-level` and `-v` win.", OURS
