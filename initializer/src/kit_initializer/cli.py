@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from kit_initializer import __version__, reference, settings
+from kit_initializer.console import Console
 from kit_initializer.errors import InitializerError, UsageError
 from kit_initializer.pull import Pair, run
 from kit_initializer.report import Reporter, leave_message, success
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
+_write = Console().write
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -108,11 +110,3 @@ def _stop(number: int, reporter: Reporter, path: str, environ: Mapping[str, str]
 
 def _leave(path: str, message: str, environ: Mapping[str, str]) -> None:
     leave_message(path, message, create=bool(environ.get("KIT_TERMINATION_LOG")))
-
-
-def _write(line: str) -> None:
-    """Write one line at once; a log that nobody reads any more is no reason to fail."""
-    try:
-        os.write(2, (line + "\n").encode(errors="backslashreplace"))
-    except OSError:
-        return
