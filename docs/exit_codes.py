@@ -39,7 +39,6 @@ The lines below are what the command prints; this page is made by `python docs/e
 TAIL = """| 1 | the Kit CLI failed (`KIT_ENGINE=kit` only) and no cause above could be established | a flag that this \
 Kit does not know | Kit's own last line, behind `kit: ` |
 | 70 | a fault of ours | | `bug: …`: please report it |
-| 130, 143 | stopped by SIGINT, SIGTERM | the pod is deleted | `stopped by SIGTERM; nothing was published` |
 """
 
 
@@ -63,10 +62,29 @@ def run(host: str, folder: str, *arguments: str, **environ: str) -> Run:
         timeout=TIMEOUT_S,
         check=False,
     )
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    if done.returncode == 0:
+    return ended(done.returncode, done.stderr, host, folder)
+
+
+def ended(code: int, stderr: str, host: str, folder: str) -> Run:
+    """Return what a run ended with, without anything of this machine."""
+    last = (stderr.strip().splitlines() or [""])[-1]
+    if code == 0:
         last = last.partition(": 2 files")[0] + ": …"
-    return Run(done.returncode, last.replace(host, "r.example").replace(folder, "/mnt/models"))
+    return Run(code, last.replace(host, "r.example").replace(folder, "/mnt/models"))
+
+
+def stopped(folder: str) -> Run:
+    """Send SIGTERM to a run that waits for its registry."""
+    with Registry() as registry:
+        uri = registry.add(KIT, "iris", "v1")
+        registry.inject(faults.Hang(), kind="blob", times=None)
+        command = [sys.executable, "-m", "kit_initializer", uri, place(folder)]
+        environ = {**os.environ, "KIT_UNPACK_FLAGS": "--plain-http"}
+        with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+            registry.ledger.wait_for(1, kind="blob")
+            process.terminate()
+            _, stderr = process.communicate(timeout=TIMEOUT_S)
+        return ended(process.returncode, stderr, registry.host, folder)
 
 
 def place(folder: str) -> str:
@@ -128,6 +146,7 @@ def provoke(folder: str) -> list[tuple[str, str, Run]]:
         rows.append(("destination", "a file in the way", run(registry.host, to, kit(registry), to)))
     add("nothing to bring", "a kit without files", empty)
     add("", "a filter that matches nothing", kit, KIT_UNPACK_FLAGS="--plain-http --filter datasets")
+    rows.append(("stopped by SIGTERM; by SIGINT it is 130", "the pod is deleted", stopped(folder)))
     return rows
 
 

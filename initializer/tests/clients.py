@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from kit_conformance.testbed.kits import Noise, pack
 from kit_initializer.credentials import Login
+from kit_initializer.deadline import Deadline
+from kit_initializer.http import Transport
+from kit_initializer.pull.run import network
 from kit_initializer.registry import Registry
 from kit_initializer.secret import Secret
 from kit_initializer.settings import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
 QUICK = {
     "KIT_UNPACK_FLAGS": "--plain-http",
@@ -31,12 +34,19 @@ BLOB = LAYER.read()
 
 
 @contextlib.contextmanager
-def connected(errands: Iterable[Callable[[], None]] = ()) -> Iterator[Registry]:
+def connected() -> Iterator[Registry]:
     """Give a client, and close what connections it has in the end."""
     login = Login("ann", Secret("pw"), None, "a test")
     said: list[str] = []
+    stop = Event()
     client = Registry(
-        read(QUICK), lambda _: login, Event(), say=said.append, warn=said.append, errands=errands
+        Transport(network(read(QUICK)), Deadline(), stop),
+        lambda _: login,
+        stop,
+        plain_http=True,
+        retries=1,
+        say=said.append,
+        warn=said.append,
     )
     yield client
     client.abort()

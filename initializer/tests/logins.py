@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+from threading import Event
 from typing import TYPE_CHECKING
 
-from kit_initializer import credentials
+from kit_initializer.credentials import sources
+from kit_initializer.deadline import Deadline
+from kit_initializer.http import Transport
+from kit_initializer.pull.run import network
 from kit_initializer.settings import Settings, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kit_initializer.credentials import Login
 
 HOST = "r.example:5000"
@@ -31,5 +38,15 @@ def settings(**environ: str) -> Settings:
     return read({"PATH": os.environ["PATH"], **environ})
 
 
+def ignored(_: str) -> None:
+    """Take a warning that a test is not about."""
+
+
 def find(host: str = HOST, **environ: str) -> Login | None:
-    return credentials.find(host, settings(**environ))
+    return find_with(host, settings(**environ), ignored)
+
+
+def find_with(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+    """Ask the sources as a run does."""
+    with contextlib.closing(Transport(network(settings), Deadline(), Event())) as transport:
+        return sources.find(host, settings, transport, warn)

@@ -45,7 +45,7 @@ def test_a_signal_ends_the_run_within_a_second(
     assert time.monotonic() - began < 1
     assert run.code == 128 + number
     assert run.last == run.message
-    assert run.last.startswith(f"stopped by {number.name} before everything was in place")
+    assert run.last.startswith(f"stopped by {number.name} before everything was published")
     registry.heal()
     assert initialize(uri, destination).code == 0
     trees.check(destination, kit)

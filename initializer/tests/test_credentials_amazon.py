@@ -11,7 +11,7 @@ import pytest
 
 from initializer.tests.fakes import aws
 from initializer.tests.fakes.server import Answer, Asked, serve
-from kit_initializer import credentials
+from initializer.tests.logins import find_with
 from kit_initializer.credentials import Login, amazon
 from kit_initializer.errors import DeniedError, TLSError, UnreachableError, UsageError
 from kit_initializer.secret import Secret
@@ -62,7 +62,7 @@ def irsa(
 
 def find(host: str = HOST, warnings: list[str] | None = None) -> Login | None:
     warn = [] if warnings is None else warnings
-    return credentials.find(host, read(os.environ), warn.append)
+    return find_with(host, read(os.environ), warn.append)
 
 
 def ecr(

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initializer.tests.logins import CANARY, HOST, auth, find, settings
-from kit_initializer import credentials
+from initializer.tests.logins import CANARY, HOST, auth, find, find_with, ignored, settings
 from kit_initializer.credentials import Login
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
@@ -106,11 +105,11 @@ class TestDocker:
     def test_a_broken_file_is_fatal_for_the_registry_it_speaks_of(self, text: str) -> None:
         warnings: list[str] = []
         broken = settings(KIT_DOCKER_CONFIG_JSON=text)
-        assert credentials.find("public.example", broken, warnings.append) is None
+        assert find_with("public.example", broken, warnings.append) is None
         assert warnings == ["KIT_DOCKER_CONFIG_JSON is not a config.json of Docker; going on without it"]
         if HOST in text:
             with pytest.raises(UsageError, match=f"it speaks of {HOST}"):
-                credentials.find(HOST, broken)
+                find_with(HOST, broken, ignored)
 
     def test_where_the_file_is(self, tmp_path: Path) -> None:
         home, folder = tmp_path / "home", tmp_path / "folder"
@@ -140,7 +139,7 @@ class TestDocker:
         (tmp_path / "binary" / "config.json").write_bytes(b"\xff\xfe")
         for name in ("file", "folder", "binary"):
             environ = settings(DOCKER_CONFIG=str(tmp_path / name))
-            assert credentials.find(HOST, environ, warnings.append) is None
+            assert find_with(HOST, environ, warnings.append) is None
         assert [text.rpartition("cannot be read: ")[2] for text in warnings] == [
             "Not a directory; going on without it",
             "Is a directory; going on without it",
@@ -260,7 +259,7 @@ class TestHelpers:
                 KIT_DOCKER_CONFIG_JSON=json.dumps({"credsStore": "desktop", "auths": auths}),
                 PATH=str(tmp_path),
             )
-            login = credentials.find(HOST, environ, warnings.append)
+            login = find_with(HOST, environ, warnings.append)
             assert (login is not None) == bool(auths)
         assert len(warnings) == 2
         assert "docker-credential-desktop, which is not on the PATH" in warnings[0]

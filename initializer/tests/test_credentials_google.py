@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from initializer.tests.fakes import google
 from initializer.tests.fakes.server import Answer, Asked, serve
-from kit_initializer import credentials
+from initializer.tests.logins import find_with
 from kit_initializer.errors import InitializerError
 from kit_initializer.settings import read
 
@@ -32,13 +32,19 @@ OF_THE_POD = "Google, for the service account of the pod"
 BY_FILE = "Google, by GOOGLE_APPLICATION_CREDENTIALS"
 FIND = """
 import json, os, sys
-from kit_initializer import credentials
+from threading import Event
+from kit_initializer.credentials import sources
+from kit_initializer.deadline import Deadline
+from kit_initializer.http import Transport
+from kit_initializer.pull.run import network
 from kit_initializer.errors import InitializerError
 from kit_initializer.settings import read
 warnings = []
 found = {"warnings": warnings, "login": None, "error": None, "code": 0}
 try:
-    login = credentials.find(sys.argv[1], read(os.environ), warnings.append)
+    settings = read(os.environ)
+    transport = Transport(network(settings), Deadline(), Event())
+    login = sources.find(sys.argv[1], settings, transport, warnings.append)
     if login:
         found["login"] = [login.username, login.password.reveal(), login.source]
 except InitializerError as error:
@@ -78,7 +84,7 @@ def find(host: str = HOST, **environ: str) -> Found:
     """Find the login in this process."""
     warnings: list[str] = []
     try:
-        login = credentials.find(host, read(environ), warnings.append)
+        login = find_with(host, read(environ), warnings.append)
     except InitializerError as error:
         return Found(None, error.line(), error.exit_code, warnings, "")
     return Found(
@@ -232,7 +238,7 @@ def test_a_token_service_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_without_google_auth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "google.auth.exceptions", None)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
     found = find(GCP_WIF="true")
     assert found.code == 2
     assert "kit-initializer[gcp]" in found.error

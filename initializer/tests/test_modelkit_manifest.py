@@ -96,7 +96,7 @@ class TestManifest:
             (body(annotations={"a": 1}), "annotations that are not text"),
             (body(annotations=["a"]), "annotations that are not text"),
             (body(artifactType=1), "artifactType that is not text"),
-            (body(config_type="\x1b[2J\nusage: lies"), r"it is '\\x1b\[2J\\nusage: lies'"),
+            (body(config_type="\x1b[2J\nusage: lies"), "it is \ufffd\\[2J usage: lies"),
         ],
     )
     def test_is_refused(self, content: bytes, message: str | None) -> None:

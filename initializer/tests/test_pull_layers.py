@@ -50,7 +50,7 @@ class Blocked:
         ]
         self.lines: list[str] = []
         reporter = Reporter(self.lines.append, json_lines=True)
-        crew = Crew(jobs, client, Progress(reporter, layers * SIZE, every_s=0))
+        crew = Crew(jobs, client, Progress(reporter, layers * SIZE, every_s=0), 8)
         self._thread = threading.Thread(target=crew.run, daemon=True)
 
     def __enter__(self) -> Self:

@@ -6,12 +6,11 @@ import hashlib
 import socket
 import ssl
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from initializer.tests.clients import BLOB, KIT, LAYER, connected
+from initializer.tests.clients import BLOB, KIT, LAYER
 from kit_conformance.testbed.registry import Basic, Fault, faults
 from kit_conformance.testbed.registry import Registry as Server
 from kit_conformance.testbed.registry.wire import Memory, Response
@@ -24,33 +23,12 @@ from kit_initializer.errors import (
     TLSError,
     UnreachableError,
 )
-from kit_initializer.registry import Registry, Source, StoppedError
-from kit_initializer.registry.retry import TransientError
-from kit_initializer.registry.url import origin_of
+from kit_initializer.http import StoppedError, TransientError, origin_of
+from kit_initializer.registry import Registry, Source
 
 if TYPE_CHECKING:
     from kit_conformance.testbed.registry.faults import Exchange
     from kit_initializer.registry import Repository
-
-
-def test_errands_are_done_one_by_one_while_answers_are_awaited(registry: Server) -> None:
-    registry.add(KIT, "k", "v1")
-    registry.inject(faults.Hang(), kind="manifest", times=1)
-    done: list[int] = []
-
-    def errand() -> None:
-        done.append(len(done))
-        deadline = time.monotonic() + 5
-        while not any(entry.faults for entry in registry.ledger):
-            assert time.monotonic() < deadline, "the request has not been sent"
-            time.sleep(0.01)
-        registry.release()  # only now the answer comes
-
-    with connected([errand] * 2) as client:
-        repository = client.repository(registry.host, "k")
-        for expected in ([0], [0, 1], [0, 1]):
-            repository.manifest("v1", "*/*", "it")
-            assert done == expected
 
 
 def source(repository: Repository, size: int = LAYER.size) -> Source:
@@ -211,5 +189,8 @@ def test_no_more_connections_are_kept_than_make_sense(repository: Repository, cl
 def test_what_a_failure_means(client: Registry, error: Exception, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         raise client.transport.failure(
-            origin_of("https://r.example"), error, "no answer", Deadline(7, variable="KIT_X")
+            origin_of("https://r.example"),
+            error,
+            "no answer",
+            Deadline(7, variable="KIT_X"),
         )

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit_initializer.deadline import Deadline
 from kit_initializer.errors import UnreachableError, UsageError
-from kit_initializer.registry import proxy
-from kit_initializer.registry.auth import parse_challenge
-from kit_initializer.registry.retry import (
+from kit_initializer.http import proxy
+from kit_initializer.http.retry import (
     Pace,
     Patience,
     StoppedError,
@@ -22,7 +22,8 @@ from kit_initializer.registry.retry import (
     retry_after,
     unreachable,
 )
-from kit_initializer.registry.url import origin_of, split
+from kit_initializer.http.url import origin_of, split
+from kit_initializer.registry.auth import parse_challenge
 
 # addresses
 
@@ -214,7 +215,7 @@ def ignored(_: str) -> None:
 
 def test_patience_ends_after_so_many_failures_in_a_row() -> None:
     said: list[str] = []
-    patience = Patience(attempts=2, pace=Pace(60), stop=Event(), warn=said.append)
+    patience = Patience(attempts=2, pace=Pace(60), deadline=Deadline(), stop=Event(), warn=said.append)
     failure = unreachable("r.example", "down")
     patience.wait(failure)
     patience.moved(64 * 1024, "a layer")
@@ -234,7 +235,7 @@ def wait_on(patience: Patience, failure: TransientError) -> None:
 
 
 def test_patience_ends_when_nothing_moves() -> None:
-    patience = Patience(attempts=None, pace=Pace(0.3), stop=Event(), warn=ignored)
+    patience = Patience(attempts=None, pace=Pace(0.3), deadline=Deadline(), stop=Event(), warn=ignored)
     began = time.monotonic()
     with pytest.raises(UnreachableError):
         wait_on(patience, unreachable("r.example", "down"))
@@ -242,20 +243,20 @@ def test_patience_ends_when_nothing_moves() -> None:
 
 
 def test_a_slow_disk_is_not_counted_against_the_server() -> None:
-    patience = Patience(attempts=None, pace=Pace(0.4), stop=Event(), warn=ignored)
+    patience = Patience(attempts=None, pace=Pace(0.4), deadline=Deadline(), stop=Event(), warn=ignored)
     time.sleep(0.5)
     patience.pace.begin()
     patience.wait(unreachable("r.example", "down"))
     patience.moved(1024, "a layer")
     time.sleep(0.5)
-    with pytest.raises(UnreachableError, match="a layer: no more than 1 bytes came"):
+    with pytest.raises(UnreachableError, match="a layer: only 1 bytes came"):
         patience.moved(1, "a layer")
 
 
 @pytest.mark.parametrize(("after", "ends"), [(0.01, False), (119.0, False), (121.0, True)])
 def test_a_server_is_waited_for_but_not_for_long(*, after: float, ends: bool) -> None:
     stop = Event()
-    patience = Patience(attempts=None, pace=Pace(60), stop=stop, warn=ignored)
+    patience = Patience(attempts=None, pace=Pace(60), deadline=Deadline(), stop=stop, warn=ignored)
     threading.Timer(0.05, stop.set).start()
     failure = unreachable("r.example", "busy", retry_after_s=after)
     with pytest.raises(UnreachableError if ends else StoppedError):
@@ -266,6 +267,6 @@ def test_a_run_that_is_called_off_waits_for_nothing() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(StoppedError):
-        Patience(attempts=None, pace=Pace(60), stop=stop, warn=ignored).wait(
+        Patience(attempts=None, pace=Pace(60), deadline=Deadline(), stop=stop, warn=ignored).wait(
             TransientError(UnreachableError("x"))
         )

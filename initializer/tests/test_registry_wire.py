@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit_initializer.registry.wire import ClosedError, ProtocolError, Wire
+from kit_initializer.deadline import Deadline
+from kit_initializer.http.wire import ClosedError, ProtocolError, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def answered(*pieces: bytes, close: bool = True) -> Iterator[Wire]:
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        yield Wire(near)
+        yield Wire(near, Deadline(10), 10.0)
     finally:
         near.close()
         thread.join(5)
@@ -173,7 +174,7 @@ def test_heads_that_are_none(head: bytes) -> None:
 def test_what_is_sent() -> None:
     near, far = socket.socketpair()
     with near, far:
-        wire = Wire(near)
+        wire = Wire(near, Deadline(10), 10.0)
         wire.send("GET", "/a?b=c", [("Host", "r.example"), ("X", "é☃")])
         assert far.recv(1000) == b"GET /a?b=c HTTP/1.1\r\nHost: r.example\r\nX: \xe9?\r\n\r\n"
         wire.send("POST", "/", [], b"body")

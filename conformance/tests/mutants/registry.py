@@ -10,9 +10,8 @@ from typing import Any
 from unittest import mock
 
 from conformance.tests.mutants.world import Done, World, mutant
-from kit_initializer.registry import http
-from kit_initializer.registry.retry import TransientError
-from kit_initializer.registry.wire import ClosedError
+from kit_initializer.http import Response, TransientError, Transport
+from kit_initializer.http.wire import ClosedError
 
 
 def tried_again(done: Done, why: str) -> bool:
@@ -175,9 +174,9 @@ def from_the_beginning(world: World) -> int:
 @mutant("registry.dropped")
 def kept_alive(world: World) -> int:
     """Takes a connection that was closed between two requests for a failure."""
-    exchange = http.Transport._exchange
+    exchange = Transport._exchange
 
-    def once(*arguments: Any) -> http.Response:  # noqa: ANN401  (whatever the real one takes)
+    def once(*arguments: Any) -> Response:  # noqa: ANN401  (whatever the real one takes)
         try:
             return exchange(*arguments)
         except TransientError as error:
@@ -185,7 +184,7 @@ def kept_alive(world: World) -> int:
                 os._exit(1)  # what was there of this run stays: no other case is to notice that
             raise
 
-    with mock.patch.object(http.Transport, "_exchange", once):  # the real run is forked from this process
+    with mock.patch.object(Transport, "_exchange", once):  # the real run is forked from this process
         return world.run().code
 
 

@@ -6,18 +6,13 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def main() -> None:
     """Run, and end without the interpreter's own clean-up: everything is written and closed by then."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(
-            number, _stop
-        )  # until cli has its own: as PID 1 a process ignores those without a handler
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # until the command has its own
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+    _open_standard_files()
     gc.disable()  # modules are no garbage: to look for some while they are loaded takes a millisecond
     from kit_initializer import cli  # noqa: PLC0415 - nothing is imported by importing this module
 
@@ -27,8 +22,13 @@ def main() -> None:
     os._exit(code)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    os._exit(128 + number)
+def _open_standard_files() -> None:
+    """Open /dev/null where a standard file is closed: a socket that got its number would be sent the log."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 if __name__ == "__main__":

@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, NoReturn
 from kit_initializer import __version__, reference, settings
 from kit_initializer.console import Console
 from kit_initializer.errors import InitializerError, UsageError
-from kit_initializer.pull import Pair, run
+from kit_initializer.pull import Pair, pull_all
 from kit_initializer.report import Reporter, leave_message, success
+from kit_initializer.secret import printable
 from kit_initializer.settings.variables import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
+_OUT_OF_MEMORY = UsageError(
+    "the run needs more memory than the container has",
+    hint="raise the memory limit of the ClusterStorageContainer, or lower KIT_CONCURRENCY",
+)
 USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
 _write = Console().write
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -49,12 +54,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         reporter = Reporter(_write, level=chosen.log_level, json_lines=chosen.log_format == "json")
         for warning in chosen.warnings:
             reporter.warn(warning)
-        outcomes = run(_pairs(arguments, reporter), chosen, reporter)
+        outcomes = pull_all(_pairs(arguments, reporter), chosen, reporter)
         for outcome in outcomes:
             reporter.done(outcome)
         _leave(message_path, success(outcomes), environ)
     except InitializerError as error:
         return _fail(error, reporter, message_path, environ)
+    except MemoryError:
+        return _fail(_OUT_OF_MEMORY, reporter, message_path, environ)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         return _fail(_bug(error), reporter, message_path, environ)
     return 0
@@ -64,7 +71,7 @@ def _pairs(arguments: Sequence[str], reporter: Reporter) -> list[Pair]:
     """Return the pairs of argv; nothing is fetched unless all of them make sense."""
     if not arguments or len(arguments) % 2:
         raise UsageError(
-            f"{len(arguments)} arguments, where pairs of source and destination are needed", hint=USAGE
+            f"expected pairs of SRC and DEST, got {len(arguments) or 'no'} arguments", hint=USAGE
         )
     pairs = []
     for source, folder in zip(arguments[::2], arguments[1::2], strict=True):
@@ -95,18 +102,22 @@ def _bug(error: Exception) -> InitializerError:
 
 
 def _stop(number: int, reporter: Reporter, path: str, environ: Mapping[str, str]) -> NoReturn:
-    """End at once, from within the handler: no thread is waited for, and the next run drops the staging."""
+    """End at once, from within the handler: no thread is waited for, and the next run sweeps the staging."""
     for other in _SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    if "kit_initializer.engine_kit" in sys.modules:
-        from kit_initializer import engine_kit  # noqa: PLC0415 - only where Kit is running
-
-        engine_kit.terminate()
-    text = f"stopped by {signal.Signals(number).name} before everything was in place; the next run sees to it"
+    _terminate_kit()
+    text = f"stopped by {signal.Signals(number).name} before everything was published; the next run resumes"
     reporter.info(text)
     _leave(path, text, environ)
     os._exit(128 + number)
 
 
+def _terminate_kit() -> None:
+    if "kit_initializer.pull.kit" in sys.modules:
+        from kit_initializer.pull import kit  # noqa: PLC0415 - only where Kit is running
+
+        kit.terminate()
+
+
 def _leave(path: str, message: str, environ: Mapping[str, str]) -> None:
-    leave_message(path, message, create=bool(environ.get("KIT_TERMINATION_LOG")))
+    leave_message(path, printable(message), create=bool(environ.get("KIT_TERMINATION_LOG")))

@@ -1,4 +1,4 @@
-"""Standard error, written so that a reader that is slow, or gone, cannot hold up the run."""
+"""Standard error: no secret and no control character reaches it, and a slow reader cannot hold up the run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import select
 import time
 from threading import RLock
+
+from kit_initializer.secret import printable
 
 # How long one line may wait for room, and how much a pipe that has room takes without waiting (pipe(7)).
 WAIT_S = 0.5
@@ -27,7 +29,7 @@ class Console:
 
     def write(self, line: str) -> None:
         """Write one line. Never raises: nobody may be there to read it."""
-        data = f"{line}\n".encode(errors="backslashreplace")
+        data = f"{printable(line)}\n".encode()
         until = time.monotonic() + (0.0 if self._blocked else WAIT_S)
         if not self._lock.acquire(timeout=WAIT_S):
             return

@@ -39,7 +39,7 @@ class Deadline:
         return None if self._end is None else max(self._end - time.monotonic(), 0.001)
 
     def within(self, timeout: float) -> float:
-        """Return the smaller of a timeout and what is left."""
+        """Return the smaller of a timeout and what is left, in seconds."""
         left = self.left()
         return timeout if left is None else min(timeout, left)
 

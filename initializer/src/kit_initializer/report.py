@@ -154,7 +154,6 @@ def _message(engine: str, kits: list[dict[str, object]], more: int) -> str:
 def leave_message(path: str, message: str, *, create: bool) -> None:
     """Write the termination message; a container without such a file is none, and is no failure."""
     text = message.encode(errors="backslashreplace")[:MESSAGE_BYTES].decode(errors="ignore")
-    # without waiting, should it be a pipe
     flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_CREAT if create else 0)
     try:
         with open(os.open(path, flags, 0o644), "w", encoding="utf-8") as file:

@@ -29,7 +29,7 @@ def test_digest(lab: Lab) -> None:
     lab.run(uri.replace(":v1", f"@{kit.digest}")).brought(kit)
 
 
-@case("registry.tag-and-digest", level=SHOULD, since="0.1", ref=refs.OCI_PULL, any_registry=True)
+@case("registry.tag-and-digest", level=MUST, since="0.1", ref=refs.OCI_PULL, any_registry=True)
 def test_tag_and_digest(lab: Lab) -> None:
     """With a tag and a digest the digest decides.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import UnsafeContentError
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from kit_initializer.archive.limits import Limits
@@ -71,10 +72,11 @@ def _entry(stream: Stream, writer: Writer, header: bytes, name: str, size: int) 
     elif kind != _FOLDER:
         described = _REFUSED.get(kind, f"an entry of type {chr(kind)!r}")
         raise UnsafeContentError(
-            f"{stream.what} holds {described}: {name[:200]!r}", hint="pack plain files and folders only"
+            f"{stream.what} holds {described}: {printable(name, 200)!r}",
+            hint="pack plain files and folders only",
         )
     elif size:
-        raise UnsafeContentError(f"{stream.what} holds a folder with content: {name[:200]!r}")
+        raise UnsafeContentError(f"{stream.what} holds a folder with content: {printable(name, 200)!r}")
     else:
         writer.folder(name)
 
@@ -122,7 +124,9 @@ def _text(name: bytes, what: str) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError as error:
-        raise UnsafeContentError(f"{what} holds a name that is not UTF-8: {name[:200]!r}") from error
+        raise UnsafeContentError(
+            f"{what} holds a name that is not UTF-8: {printable(name.decode(errors='replace'), 200)!r}"
+        ) from error
 
 
 def _extension(stream: Stream, header: bytes, limits: Limits) -> bytes:
@@ -164,5 +168,5 @@ def _pax(body: bytes, what: str) -> dict[str, str]:
 
 def _pax_size(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 20 or int(text) > _LARGEST:
-        raise UnsafeContentError(f"{what} is not a valid tar: a PAX size is {text[:40]!r}")
+        raise UnsafeContentError(f"{what} is not a valid tar: a PAX size is {printable(text, 40)!r}")
     return int(text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,13 +77,17 @@ def split(path: str, limits: Limits, what: str) -> list[str]:
         parts.pop()
     if len(path) > limits.path_bytes // 4 and len(os.fsencode(path)) > limits.path_bytes:
         raise UnsafeContentError(
-            f"{what} holds a path of more than {limits.path_bytes} bytes: {path[:60]!r}…"
+            f"{what} holds a path of more than {limits.path_bytes} bytes: {printable(path, 60)!r}…"
         )
     if len(parts) > limits.depth:
-        raise UnsafeContentError(f"{what} holds a path deeper than {limits.depth} folders: {path[:60]!r}…")
+        raise UnsafeContentError(
+            f"{what} holds a path deeper than {limits.depth} folders: {printable(path, 60)!r}…"
+        )
     for part in parts:
         if not part or part == ".." or "\0" in part:
-            raise UnsafeContentError(f"{what} holds a path that leads out of the kit: {path[:200]!r}")
+            raise UnsafeContentError(
+                f"{what} holds a path that leads out of the kit: {printable(path, 200)!r}"
+            )
         if len(part) > limits.name_bytes // 4 and len(os.fsencode(part)) > limits.name_bytes:
             raise UnsafeContentError(
                 f"{what} holds a name of more than {limits.name_bytes} bytes: {part[:60]!r}…"
@@ -169,7 +174,7 @@ class Writer:
         except OSError as error:
             if error.errno in {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}:
                 raise UnsafeContentError(
-                    f"{self._what} holds a name that this volume cannot store: {path[:200]!r}"
+                    f"{self._what} holds a name that this volume cannot store: {printable(path, 200)!r}"
                 ) from error
             raise
         size = checksum = 0

@@ -27,6 +27,8 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.deadline import Deadline
+    from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
 PUBLIC = "public.ecr.aws"
@@ -39,7 +41,7 @@ _PRIVATE = (
 _HINT = "check the role, who may assume it, and its right to ecr:GetAuthorizationToken"
 
 
-def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
     """Return a login for a registry of Amazon, None for any other or without a role or keys.
 
     Raises DeniedError, UnreachableError, TLSError or UsageError when Amazon gives none for a private registry; a
@@ -48,17 +50,19 @@ def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | 
     private = re.fullmatch(_PRIVATE, host)
     if host == PUBLIC:
         try:
-            return _login("ecr-public", _PUBLIC_REGION, settings, warn)
+            return _login("ecr-public", _PUBLIC_REGION, settings, transport.deadline, warn)
         except InitializerError as error:
             warn(f"{error.line()}; going on without a login, for {PUBLIC} is open")
             return None
     if private:
         region = settings.environ.get("AWS_ECR_REGION", "").strip() or private[1]
-        return _login("ecr", region, settings, warn)
+        return _login("ecr", region, settings, transport.deadline, warn)
     return None
 
 
-def _login(service: str, region: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+def _login(
+    service: str, region: str, settings: Settings, deadline: Deadline, warn: Callable[[str], None]
+) -> Login | None:
     try:
         import botocore.exceptions  # noqa: PLC0415 - 100 ms, only for hosts of Amazon
     except ImportError:
@@ -67,7 +71,7 @@ def _login(service: str, region: str, settings: Settings, warn: Callable[[str], 
             hint="install kit-initializer[aws], or set KIT_USER=AWS and KIT_PASSWORD",
         ) from None
     try:
-        token = _token(service, region, settings)
+        token = _token(service, region, settings, deadline)
     except botocore.exceptions.NoCredentialsError:
         warn("this pod has no role and no keys for Amazon; going on without a login")
         return None
@@ -95,7 +99,7 @@ def _login(service: str, region: str, settings: Settings, warn: Callable[[str], 
     return Login(user, Secret(password), None, SOURCE)
 
 
-def _token(service: str, region: str, settings: Settings) -> str:
+def _token(service: str, region: str, settings: Settings, deadline: Deadline) -> str:
     """Return `user:password`. Raises what botocore raises, and OSError for a token file."""
     from botocore.config import Config  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
@@ -104,8 +108,8 @@ def _token(service: str, region: str, settings: Settings) -> str:
     session.set_config_variable("region", region)  # for the token service as well
     session.set_default_client_config(
         Config(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.first_byte_timeout,
+            connect_timeout=deadline.within(settings.connect_timeout),
+            read_timeout=deadline.within(settings.first_byte_timeout),
             retries={"mode": "standard", "total_max_attempts": settings.retries + 1},
         )
     )

@@ -22,6 +22,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
 _NAMES = ("config.json", ".dockerconfigjson")
@@ -34,18 +35,24 @@ class _File(NamedTuple):
     where: str
 
 
-def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
     """Return the login that a config.json has for the host. Raises UsageError when it has a broken one."""
     for file in _files(settings, warn):
         config = _config(file, host, warn)
-        found = login(config, host, file.where, settings, warn) if config else None
+        found = login(config, host, file.where, settings, transport, warn=warn) if config else None
         if found:
             return found
     return None
 
 
 def login(
-    config: dict[str, Any], host: str, where: str, settings: Settings, warn: Callable[[str], None]
+    config: dict[str, Any],
+    host: str,
+    where: str,
+    settings: Settings,
+    transport: Transport,
+    *,
+    warn: Callable[[str], None],
 ) -> Login | None:
     """Return what a config has for the host: of its helper, of the store of all, or of its own entry.
 
@@ -54,13 +61,13 @@ def login(
     entry = _entry(config.get("auths"), host, where)
     helper = _helper(config.get("credHelpers"), host, where)
     if helper:
-        found = helpers.ask(helper, _server(host), settings, f"credHelpers of {where}")
+        found = helpers.ask(helper, _server(host), settings, transport, f"credHelpers of {where}")
         if found:
             return found
     store = config.get("credsStore")
     if store and not helper:
         try:
-            found = helpers.ask(store, _server(host), settings, f"credsStore of {where}")
+            found = helpers.ask(store, _server(host), settings, transport, f"credsStore of {where}")
         except UsageError as error:
             if entry is not None and not _is_filled(entry):
                 raise  # an empty entry says that the login is in the store

@@ -11,10 +11,11 @@ from kit_initializer.settings import login
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
 
-def find(host: str, settings: Settings, _warn: Callable[[str], None]) -> Login | None:
+def find(host: str, settings: Settings, _transport: Transport, _warn: Callable[[str], None]) -> Login | None:
     """Return the login of the environment. Raises UsageError for one half without the other."""
     user, password = login(settings.environ)
     only = settings.environ.get("KIT_REGISTRY", "").strip()

@@ -11,8 +11,8 @@ search for credentials is not used: it may start gcloud and asks for a project's
 
 from __future__ import annotations
 
-import importlib
 import json
+import logging
 import re
 import socket
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.deadline import Deadline
+    from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
 _HOSTS = r"[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io"
@@ -35,7 +37,7 @@ _PROBE_SECONDS = 1.0
 _HINT = "check the service account of the pod and its right to read the repository"
 
 
-def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
     """Return a login for a registry of Google, None for any other or without an identity.
 
     Raises DeniedError, UnreachableError or UsageError when Google gives none although one was asked for by
@@ -48,7 +50,7 @@ def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | 
     if not required and not _is_there(settings):
         return None
     try:
-        return _login(path, settings)
+        return _login(path, settings, transport.deadline)
     except InitializerError as error:
         if required:
             raise
@@ -67,11 +69,10 @@ def _is_there(settings: Settings) -> bool:
     return True
 
 
-def _login(path: str, settings: Settings) -> Login:
+def _login(path: str, settings: Settings, deadline: Deadline) -> Login:
     try:
-        # 150 ms, only for hosts of Google; nothing of it is typed
-        errors: Any = importlib.import_module("google.auth.exceptions")
-        requests: Any = importlib.import_module("google.auth.transport.requests")
+        from google.auth import exceptions as errors  # noqa: PLC0415 - 150 ms, only for hosts of Google
+        from google.auth.transport import requests  # noqa: PLC0415
     except ImportError:
         raise UsageError(
             "google-auth is not installed, and only it can log in at Google",
@@ -79,7 +80,7 @@ def _login(path: str, settings: Settings) -> Login:
         ) from None
     try:
         credentials = _from_file(path) if path else _of_the_pod()
-        credentials.refresh(_bounded(requests.Request, settings))
+        credentials.refresh(_bounded(requests.Request, settings, deadline))
     except errors.TransportError:
         raise UnreachableError("Google's token service cannot be reached", hint=_HINT) from None
     except errors.GoogleAuthError as error:
@@ -95,10 +96,11 @@ def _login(path: str, settings: Settings) -> Login:
 
 
 def _of_the_pod() -> Any:  # noqa: ANN401 - google-auth's own, untyped
-    logging: Any = importlib.import_module("logging")
+    from google.auth import compute_engine  # noqa: PLC0415
+
     # without a handler, tries that failed would be printed besides what we say ourselves
     logging.getLogger("google").addHandler(logging.NullHandler())
-    return importlib.import_module("google.auth.compute_engine").Credentials()
+    return compute_engine.Credentials()  # type: ignore[no-untyped-call]
 
 
 def _from_file(path: str) -> Any:  # noqa: ANN401 - google-auth's own, untyped
@@ -106,21 +108,24 @@ def _from_file(path: str) -> Any:  # noqa: ANN401 - google-auth's own, untyped
     with open(path, encoding="utf-8") as file:
         value = json.load(file)
     if value["type"] == "service_account":
-        account: Any = importlib.import_module("google.oauth2.service_account")
-        return account.Credentials.from_service_account_info(value, scopes=_SCOPES)
+        from google.oauth2 import service_account  # noqa: PLC0415
+
+        make: Any = service_account.Credentials.from_service_account_info
+        return make(value, scopes=_SCOPES)
     if value["type"] == "external_account":
-        of_amazon = "environment_id" in value["credential_source"]
-        pool: Any = importlib.import_module("google.auth.aws" if of_amazon else "google.auth.identity_pool")
+        from google.auth import aws, identity_pool  # noqa: PLC0415
+
+        pool = aws if "environment_id" in value["credential_source"] else identity_pool
         return pool.Credentials.from_info(value, scopes=_SCOPES)
     raise ValueError(value["type"])
 
 
-def _bounded(base: Any, settings: Settings) -> Any:  # noqa: ANN401 - google-auth's own, untyped
+def _bounded(base: Any, settings: Settings, deadline: Deadline) -> Any:  # noqa: ANN401 - google-auth's own, untyped
     """Return a transport that waits as long as we do, not the two minutes that are its default."""
 
     class Bounded(base):  # type: ignore[misc]
         def __call__(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:  # noqa: ANN401
-            bound = settings.first_byte_timeout
+            bound = deadline.within(settings.first_byte_timeout)
             return super().__call__(*args, timeout=min(timeout or bound, bound), **kwargs)
 
     return Bounded()

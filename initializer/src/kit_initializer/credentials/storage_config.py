@@ -23,6 +23,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
 SOURCE = "STORAGE_CONFIG"
@@ -31,7 +32,7 @@ _TEXTS = ("registry", "username", "password", "identity_token")
 _HINT = 'write {"type": "kit", "registry": "…", "username": "…", "password": "…"}'
 
 
-def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
     """Return the login of the InferenceService. Raises UsageError for a config of type kit that has none."""
     text = settings.environ.get(SOURCE, "")
     override = _object(settings.environ.get(_OVERRIDE, "")) or {}
@@ -42,7 +43,7 @@ def find(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | 
         raise UsageError(f"{SOURCE} is not a JSON object", hint=_HINT)
     config = own | override
     if "auths" in config:
-        return docker.login(config, host, SOURCE, settings, warn)
+        return docker.login(config, host, SOURCE, settings, transport, warn=warn)
     return _login(config, host)
 
 

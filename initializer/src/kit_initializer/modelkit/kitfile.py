@@ -11,6 +11,7 @@ import posixpath
 from typing import Any, NamedTuple
 
 from kit_initializer.errors import NotAModelKitError, UnsafeContentError
+from kit_initializer.secret import printable
 
 # Lists of the Kitfile in the order in which Kit packs their layers, with the kind of their entries.
 _LISTS = (
@@ -58,12 +59,12 @@ def inside(path: str) -> str:
     """
     if not path or path.startswith("/") or "\0" in path:
         raise UnsafeContentError(
-            f"the kit names the path {path[:200]!r}", hint="paths lie below the kit's own folder"
+            f"the kit names the path {printable(path, 200)!r}", hint="paths lie below the kit's own folder"
         )
     clean = posixpath.normpath(path)
     if clean.split("/", 1)[0] == "..":
         raise UnsafeContentError(
-            f"the kit names the path {path[:200]!r}", hint="paths lie below the kit's own folder"
+            f"the kit names the path {printable(path, 200)!r}", hint="paths lie below the kit's own folder"
         )
     return clean
 

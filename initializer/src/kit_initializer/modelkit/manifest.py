@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kit_initializer.errors import EmptyError, NotAModelKitError, UsageError
 from kit_initializer.reference import is_digest
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,7 +174,7 @@ def _not_a_kit(kind: str) -> NotAModelKitError:
 
 def _shown(text: str) -> str:
     """Return what may be printed of a text that somebody pushed."""
-    return text[:120] if text.isprintable() else ascii(text[:120])
+    return printable(text, 120)
 
 
 def _descriptor(value: object, what: str) -> Descriptor:
@@ -182,7 +183,7 @@ def _descriptor(value: object, what: str) -> Descriptor:
     digest, size = _text(value, "digest", what), value.get("size")
     if not is_digest(digest):
         raise NotAModelKitError(
-            f"{what} has the digest {digest[:100]!r}", hint="sha256 and sha512 are understood"
+            f"{what} has the digest {printable(digest, 100)!r}", hint="sha256 and sha512 are understood"
         )
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _SIZE_LIMIT:
         raise NotAModelKitError(f"{what} has no size")

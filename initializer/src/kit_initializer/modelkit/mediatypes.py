@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.errors import NotAModelKitError, UnsafeContentError
 from kit_initializer.modelkit.manifest import read_object
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from kit_initializer.modelkit.manifest import Descriptor
@@ -61,7 +62,7 @@ def known(layer: Typed) -> Typed:
     """Return the layer. Raises NotAModelKitError for one whose media type is not known."""
     if not layer.kind:
         raise NotAModelKitError(
-            f"{_name(layer)} has the unknown media type {layer.descriptor.media_type[:120]!r}",
+            f"{_name(layer)} has the unknown media type {printable(layer.descriptor.media_type, 120)!r}",
             hint="a newer initializer may know it",
         )
     return layer

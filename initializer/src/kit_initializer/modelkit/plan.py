@@ -17,6 +17,7 @@ from kit_initializer.modelkit.manifest import Manifest, read_object
 from kit_initializer.modelkit.mediatypes import DEFAULT_MODE, Typed, known, mode, typed
 from kit_initializer.modelkit.modelpack import FILEPATH
 from kit_initializer.reference import parse_bare
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,8 +145,12 @@ def _assign(parts: list[Entry], layers: list[Typed]) -> Iterator[tuple[Entry, Ty
 
 def _named(entry: Entry, found: list[Typed]) -> Typed:
     if not found:
-        missing = f"the digest {entry.digest[:100]!r}, which no layer has" if entry.digest else "no digest"
-        raise NotAModelKitError(f"{entry.kind} {entry.path[:200]!r} of the config has {missing}")
+        missing = (
+            f"the digest {printable(entry.digest, 100)!r}, which no layer has"
+            if entry.digest
+            else "no digest"
+        )
+        raise NotAModelKitError(f"{entry.kind} {printable(entry.path, 200)!r} of the config has {missing}")
     clean = inside(entry.path)
     # Two raw files with the same bytes share a digest, but not what their annotations say.
     return next((layer for layer in found if layer.descriptor.annotations.get(FILEPATH) == clean), found[0])

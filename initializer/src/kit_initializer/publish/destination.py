@@ -200,10 +200,13 @@ class Staging:
         self._trees: list[int] = []
 
     def tree(self) -> int:
-        """Return an open handle of a new, empty folder for one kit's files."""
+        """Return an open handle of a new, empty folder for one kit's files. Raises DestinationError."""
         name = f"kit-{len(self._trees)}"
-        os.mkdir(name, 0o755, dir_fd=self.handle)
-        handle = os.open(name, _DIRECTORY, dir_fd=self.handle)
+        try:
+            os.mkdir(name, 0o755, dir_fd=self.handle)
+            handle = os.open(name, _DIRECTORY, dir_fd=self.handle)
+        except OSError as error:
+            raise explain(error, self.destination.path) from error
         self._trees.append(handle)
         return handle
 

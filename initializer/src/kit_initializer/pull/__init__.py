@@ -1,6 +1,6 @@
 """One run: pairs of reference and destination, an engine, a deadline. The only room that knows the others."""
 
-from kit_initializer.pull.arrival import Pair
-from kit_initializer.pull.run import run
+from kit_initializer.pull.pull import Pair
+from kit_initializer.pull.run import pull_all
 
-__all__ = ["Pair", "run"]
+__all__ = ["Pair", "pull_all"]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import unpack
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
+from kit_initializer.http import StoppedError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
-from kit_initializer.registry import SEGMENT_BYTES, Download, Source, StoppedError, room, segment_bytes
+from kit_initializer.registry import SEGMENT_BYTES, Download, Source, room, segment_bytes
 from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ class Job(NamedTuple):
 class Crew:
     """The threads that bring the layers of a run. Use it once."""
 
-    def __init__(self, jobs: Iterable[Job], registry: Registry, progress: Progress) -> None:
+    def __init__(self, jobs: Iterable[Job], registry: Registry, progress: Progress, concurrency: int) -> None:
         self._registry = registry
         self._progress = progress
-        self._limit = registry.settings.concurrency
+        self._limit = concurrency
         self._segment = segment_bytes(self._limit)
         # the largest first: what is left at the end is small
         self._pending = deque(sorted(jobs, key=lambda job: -job.part.layer.size))
@@ -60,6 +61,7 @@ class Crew:
 
     def run(self) -> None:
         """Bring everything, or raise the first error after every thread has ended."""
+        deadline = self._registry.transport.deadline
         connections = Connections(min(_FIRST_LAYERS, self._limit), self._limit)
         last = time.monotonic()
         try:
@@ -72,7 +74,7 @@ class Crew:
                 self._wake.clear()
                 self._reap()
                 now = time.monotonic()
-                self._registry.deadline.check("downloading layers")
+                deadline.check("downloading")
                 if now - last >= _TICK_S:
                     connections.update(now, self._traffic(now - last))
                     self._match(connections.wanted)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer import modelkit
-from kit_initializer.errors import InitializerError, IntegrityError, NotAModelKitError
+from kit_initializer.errors import InitializerError, NotAModelKitError, NotFoundError
 from kit_initializer.reference import parse_bare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kit_initializer.modelkit import Layer, Manifest
     from kit_initializer.reference import Reference
     from kit_initializer.registry import Fetched, Registry, Repository
@@ -43,30 +45,32 @@ class Contents(NamedTuple):
 
 
 def resolve(registry: Registry, reference: Reference) -> Resolved:
-    """Fetch the manifest that a reference names now. A tag beside a digest must agree with it."""
+    """Fetch the manifest that a reference names now. Beside a digest a tag is for people: the digest decides."""
     repository = registry.repository(reference.host, reference.repository)
-    fetched = _fetch(repository, reference)
+    fetched = _fetch(repository, reference, registry.say)
     return Resolved(reference, repository, fetched.digest, fetched)
 
 
-def _fetch(repository: Repository, reference: Reference) -> Fetched:
-    target = reference.tag or reference.target
-    fetched = repository.manifest(target, modelkit.ACCEPT, str(reference))
-    if reference.digest is None or fetched.digest == reference.digest:
-        return fetched
-    if reference.tag is not None and not reference.digest.startswith("sha256:"):
-        pinned = repository.manifest(reference.digest, modelkit.ACCEPT, str(reference))
-        if pinned.body == fetched.body:
-            return pinned
-    raise IntegrityError(
-        f"{reference} pins a digest, but its tag is now {fetched.digest}",
-        hint="leave out the tag or the digest",
-    )
+def _fetch(repository: Repository, reference: Reference, say: Callable[[str], None]) -> Fetched:
+    if reference.digest is None:
+        return repository.manifest(reference.target, modelkit.ACCEPT, str(reference))
+    tagged = None
+    if reference.tag is not None:
+        try:
+            tagged = repository.manifest(reference.tag, modelkit.ACCEPT, str(reference))
+        except NotFoundError:
+            say(f"{reference}: the registry has no tag {reference.tag}; the digest decides")
+        if tagged is not None and tagged.digest == reference.digest:
+            return tagged
+    pinned = repository.manifest(reference.digest, modelkit.ACCEPT, str(reference))
+    if tagged is not None and pinned.body != tagged.body:
+        say(f"{reference}: the tag {reference.tag} is {tagged.digest} by now; the digest decides")
+    return pinned
 
 
-def contents(registry: Registry, resolved: Resolved) -> Contents:
+def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Contents:
     """Say what a kit consists of, its parents' models included."""
-    reference, repository, settings = resolved.reference, resolved.repository, registry.settings
+    reference, repository = resolved.reference, resolved.repository
     manifest = _choose(resolved, settings)
     plan = _plan(repository, reference, manifest, settings, only_model=False)
     parts = [_part(repository, reference, layer) for layer in plan.layers]
@@ -80,7 +84,7 @@ def contents(registry: Registry, resolved: Resolved) -> Contents:
         seen.append(_name(above))
         # what logs in at the kit's host says nothing about another host
         repository = registry.repository(above.host, above.repository, anonymous=above.host != reference.host)
-        fetched = _fetch(repository, above)
+        fetched = _fetch(repository, above, registry.say)
         manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
         lent = _plan(repository, above, manifest, settings, only_model=True)
         parts += [_part(repository, above, layer) for layer in lent.layers]

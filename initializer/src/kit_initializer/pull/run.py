@@ -4,139 +4,153 @@ from __future__ import annotations
 
 import os
 import time
+from fnmatch import fnmatch
 from functools import partial
-from importlib import import_module
+from itertools import zip_longest
 from threading import Event
 from typing import TYPE_CHECKING
 
-from kit_initializer import credentials
 from kit_initializer.deadline import Deadline, call_within
 from kit_initializer.errors import EmptyError
-from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, Staging, explain, publish
-from kit_initializer.pull.arrival import Arrival, Pair
-from kit_initializer.pull.resolve import Resolved, contents, resolve
+from kit_initializer.http import Network, Transport
+from kit_initializer.publish import Collisions, Destination, publish
+from kit_initializer.pull import native
+from kit_initializer.pull.pull import Pair, Place, Pull
+from kit_initializer.pull.resolve import resolve
 from kit_initializer.registry import Registry
-from kit_initializer.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kit_initializer.archive import Tree
     from kit_initializer.credentials import Login
-    from kit_initializer.report import Reporter
+    from kit_initializer.report import Outcome, Reporter
     from kit_initializer.settings import Settings
 
 
-class _Place:
-    """A destination and the pairs that go there, in order."""
-
-    def __init__(self, destination: Destination) -> None:
-        self.destination = destination
-        self.pairs: list[Pair] = []
-        self.resolved: list[Resolved | None] = []
-        self.staging: Staging | None = None
-
-
-def run(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[Outcome]:
-    """Bring every pair's kit to its folder; nothing is published unless all can be.
+def pull_all(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[Outcome]:
+    """Pull every pair's kit into its folder; nothing is published unless all can be.
 
     Raises InitializerError. A kit that is in place already costs no download, and with a pinned digest no request.
     """
     began = time.monotonic()
     deadline = Deadline(settings.total_timeout)
-    registry = Registry(
-        settings,
-        lambda host: _login(host, settings, reporter, deadline),
-        Event(),
-        say=reporter.info,
-        warn=reporter.warn,
-        # what takes longest to load of all that is needed when answers have come; a run that finds everything in place
-        # by its digest asks for nothing, and needs none of it
-        errands=[
-            partial(import_module, name) for name in ("hashlib", f"kit_initializer.pull.{settings.engine}")
-        ],
-        deadline=deadline,
-    )
-    places: list[_Place] = []
+    registry = _registry(settings, deadline, reporter)
+    places: list[Place] = []
     try:
-        places = _open(pairs, settings, reporter, deadline)
-        outcomes: dict[Pair, Outcome] = {}
-        changed = []
+        places = _open(pairs, settings, deadline, reporter)
+        missing: list[Pull] = []
         for place in places:
-            if _in_place(place, registry, settings):
-                outcomes |= {pair: _unchanged(place, pair, settings, began) for pair in place.pairs}
+            _resolve(place, registry)
+            if _is_current(place):
+                _keep(place)
             else:
-                changed.append(place)
-        arrivals = _stage(changed, registry)
-        trees = _fill(arrivals, registry, reporter) if arrivals else []
-        deliveries = [
-            _delivery(arrival, tree, settings) for arrival, tree in zip(arrivals, trees, strict=True)
-        ]
-        deadline.check("everything has come, nothing is published")  # from here on a run is completed
-        publish(deliveries, _collisions(settings))
-        for arrival, delivery in zip(arrivals, deliveries, strict=True):
-            outcomes[arrival.pair] = _outcome(arrival.pair, delivery.kit, settings, began, unchanged=False)
-        return [outcomes[pair] for pair in dict.fromkeys(pairs)]
+                missing += place.pulls
+        if missing:
+            _gather(missing, registry, settings, reporter)
+            deadline.check("everything has come, nothing is published")  # from here on a run is completed
+            publish([pull.delivery() for pull in missing], _collisions(settings))
+        done = {pull.pair: pull.outcome(settings.engine, began) for place in places for pull in place.pulls}
+        return [done[pair] for pair in dict.fromkeys(pairs)]
     finally:
         for place in places:
-            if place.staging is not None:
-                place.staging.remove()
-            place.destination.close()
+            place.close()
+        registry.transport.close()
 
 
-def _login(host: str, settings: Settings, reporter: Reporter, deadline: Deadline) -> Login | None:
-    """Return the login for a host; UnreachableError when its source takes longer than KIT_PROGRESS_TIMEOUT."""
-    until = deadline.nearer("KIT_PROGRESS_TIMEOUT", settings.progress_timeout)
-    try:
-        return call_within(until, partial(credentials.find, host, settings, reporter.warn))
-    except TimeoutError:
-        raise until.error(f"getting a login for {host}") from None
+def network(settings: Settings) -> Network:
+    """Return how servers are reached by these settings."""
+    return Network(**{name: getattr(settings, name) for name in Network._fields})
 
 
-def _open(pairs: Sequence[Pair], settings: Settings, reporter: Reporter, deadline: Deadline) -> list[_Place]:
+def _registry(settings: Settings, deadline: Deadline, reporter: Reporter) -> Registry:
+    stop = Event()
+    transport = Transport(network(settings), deadline, stop)
+
+    def login(host: str) -> Login | None:
+        from kit_initializer.credentials import sources  # noqa: PLC0415 - 8 ms, when a registry asks for a login
+
+        until = deadline.nearer("KIT_PROGRESS_TIMEOUT", settings.progress_timeout)
+        try:
+            return call_within(until, partial(sources.find, host, settings, transport, reporter.warn))
+        except TimeoutError:
+            raise until.error(f"getting a login for {host}") from None
+
+    return Registry(
+        transport,
+        login,
+        stop,
+        plain_http=settings.plain_http,
+        retries=settings.retries,
+        say=reporter.info,
+        warn=reporter.warn,
+    )
+
+
+def _open(pairs: Sequence[Pair], settings: Settings, deadline: Deadline, reporter: Reporter) -> list[Place]:
     """Make and lock the folders, in one order for all runs, so that no two wait for each other."""
     by_path: dict[str, list[Pair]] = {}
     for pair in dict.fromkeys(pairs):
         by_path.setdefault(os.path.realpath(pair.folder), []).append(pair)
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
     try:
         for path in sorted(by_path):
-            place = places[path] = _Place(
+            place = places[path] = Place(
                 Destination(path, reporter.info, deadline=deadline, lock_timeout=settings.lock_timeout)
             )
-            place.pairs = by_path[path]
+            place.pulls = [Pull(pair, place, selection(settings)) for pair in by_path[path]]
     except BaseException:
         for place in places.values():
-            place.destination.close()
+            place.close()
         raise
     return [places[path] for path in by_path]
 
 
-def _in_place(place: _Place, registry: Registry, settings: Settings) -> bool:
-    """Say whether the folder holds exactly what is asked for; what was resolved on the way is kept."""
+def _resolve(place: Place, registry: Registry) -> None:
+    """Resolve the kits of a place, but for those that the record has with the digest that is asked for."""
     record = place.destination.record
-    matching = record is not None and len(record.kits) == len(place.pairs)
-    for index, pair in enumerate(place.pairs):
-        kit = record.kits[index] if record is not None and matching else None
-        digest = pair.reference.digest if pair.reference.tag is None else None
-        if kit is not None and digest is not None and kit.digest == digest:
-            place.resolved.append(None)
-        else:
-            place.resolved.append(resolve(registry, pair.reference))
-        if (
-            kit is None
-            or kit.digest != (digest or _digest(place.resolved[-1]))
-            or kit.selection != selection(settings)
-        ):
-            matching = False
-    if record is None or not matching or not place.destination.intact(record.entries()):
+    for pull, kit in zip_longest(place.pulls, record.kits[: len(place.pulls)] if record is not None else ()):
+        if kit is None or kit.digest != pull.reference.digest:
+            pull.resolved = resolve(registry, pull.reference)
+
+
+def _is_current(place: Place) -> bool:
+    """Say whether the folder holds exactly what is asked for."""
+    record = place.destination.record
+    if record is None or len(record.kits) != len(place.pulls):
         return False
+    same = all(
+        (kit.digest, kit.selection) == (pull.digest, pull.selection)
+        for kit, pull in zip(record.kits, place.pulls, strict=True)
+    )
+    return same and place.destination.intact(record.entries())
+
+
+def _keep(place: Place) -> None:
+    """Leave a folder that is current as it is, and complete what a killed run has left to do in it."""
+    record = place.destination.record
+    for pull, kit in zip(place.pulls, record.kits if record is not None else (), strict=True):
+        pull.kit, pull.unchanged = kit, True
     place.destination.settle()
-    return True
 
 
-def _digest(resolved: Resolved | None) -> str:
-    return resolved.digest if resolved is not None else ""
+def _gather(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
+    """Let the engine fill a staged tree for each kit."""
+    keep = _wanted(settings)
+    for pull in pulls:
+        if pull.resolved is None:
+            pull.resolved = resolve(registry, pull.reference)
+        pull.stage(keep)
+    fill = native.fill
+    if settings.engine == "kit":
+        from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
+
+        fill = kit.fill
+    fill(pulls, registry, settings, reporter)
+    for pull in pulls:
+        if not pull.tree.files:
+            raise EmptyError(
+                f"{pull.reference} gives no file", hint="check the filters and patterns, and what was packed"
+            )
 
 
 def selection(settings: Settings) -> str:
@@ -150,96 +164,21 @@ def selection(settings: Settings) -> str:
     return "; ".join(f"{name} {list(value)!r}" for name, value in chosen.items() if value)
 
 
-def _stage(places: Sequence[_Place], registry: Registry) -> list[Arrival]:
-    """Give each kit of these places a folder of its own to be gathered in."""
-    arrivals = []
-    for place in places:
-        for pair, known in zip(place.pairs, place.resolved, strict=True):
-            resolved = known or resolve(registry, pair.reference)
-            if place.staging is None:
-                place.staging = place.destination.staging()
-            arrivals.append(Arrival(pair, resolved, place.staging, _new_tree(place.staging)))
-    return arrivals
-
-
-def _fill(arrivals: Sequence[Arrival], registry: Registry, reporter: Reporter) -> list[Tree]:
-    """Let the engine gather the kits' files."""
-    settings = registry.settings
-    if settings.engine == "kit":
-        from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it
-
-        trees = _trees(arrivals, settings)
-        kit.fill(arrivals, trees, registry, reporter)
-    else:
-        brought = [contents(registry, arrival.resolved) for arrival in arrivals]
-        from kit_initializer.pull import native  # noqa: PLC0415 - loaded by now, as an errand
-
-        trees = _trees(arrivals, settings)
-        native.fill(arrivals, trees, brought, registry, reporter)
-    for arrival, tree in zip(arrivals, trees, strict=True):
-        if not tree.files:
-            raise EmptyError(
-                f"{arrival.pair.reference} gives no file",
-                hint="check the filters and patterns, and what was packed",
-            )
-    return trees
-
-
-def _trees(arrivals: Sequence[Arrival], settings: Settings) -> list[Tree]:
-    from kit_initializer.archive import Limits, Tree  # noqa: PLC0415 - loaded by now, with the engine
-
-    keep = _keep(settings)
-    return [Tree(arrival.root, Limits(), keep=keep) for arrival in arrivals]
-
-
-def _new_tree(staging: Staging) -> int:
-    try:
-        return staging.tree()
-    except OSError as error:
-        raise explain(error, staging.destination.path) from error
-
-
-def _keep(settings: Settings) -> Callable[[str], bool] | None:
+def _wanted(settings: Settings) -> Callable[[str], bool] | None:
     """Return KServe's rule for STORAGE_ALLOW_PATTERNS and STORAGE_IGNORE_PATTERNS, None where there are none."""
     allow, ignore = settings.allow_patterns, settings.ignore_patterns
     if not allow and not ignore:
         return None
-    from fnmatch import fnmatch  # noqa: PLC0415 - rarely asked for
 
-    def keep(path: str) -> bool:
+    def wanted(path: str) -> bool:
         if allow and not any(fnmatch(path, pattern) for pattern in allow):
             return False
         return not any(fnmatch(path, pattern) for pattern in ignore)
 
-    return keep
+    return wanted
 
 
 def _collisions(settings: Settings) -> Collisions:
     if settings.overwrite:
         return Collisions.REPLACE
     return Collisions.KEEP if settings.ignore_existing else Collisions.REFUSE
-
-
-def _delivery(arrival: Arrival, tree: Tree, settings: Settings) -> Delivery:
-    files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(tree.files))
-    kit = Kit(str(arrival.pair.reference), arrival.resolved.digest, selection(settings), files)
-    return Delivery(arrival.staging, arrival.root, kit)
-
-
-def _unchanged(place: _Place, pair: Pair, settings: Settings, began: float) -> Outcome:
-    record = place.destination.record
-    kit = record.kits[place.pairs.index(pair)] if record is not None else None
-    return _outcome(pair, kit, settings, began, unchanged=True)
-
-
-def _outcome(pair: Pair, kit: Kit | None, settings: Settings, began: float, *, unchanged: bool) -> Outcome:
-    files = kit.files if kit is not None else ()
-    return Outcome(
-        uri=str(pair.reference),
-        digest=kit.digest if kit is not None else "",
-        engine=settings.engine,
-        files=len(files),
-        bytes=sum(entry.size for entry in files),
-        seconds=time.monotonic() - began,
-        unchanged=unchanged,
-    )

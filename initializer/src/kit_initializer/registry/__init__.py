@@ -2,7 +2,6 @@
 
 from kit_initializer.registry.client import Fetched, Registry, Repository
 from kit_initializer.registry.download import SEGMENT_BYTES, Download, Source, room, segment_bytes
-from kit_initializer.registry.retry import StoppedError
 
 __all__ = [
     "SEGMENT_BYTES",
@@ -11,7 +10,6 @@ __all__ = [
     "Registry",
     "Repository",
     "Source",
-    "StoppedError",
     "room",
     "segment_bytes",
 ]

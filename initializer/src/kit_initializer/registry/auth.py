@@ -11,15 +11,15 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import DeniedError, NotFoundError
-from kit_initializer.registry.retry import retry_after, unreachable
-from kit_initializer.registry.url import Origin, origin_of
+from kit_initializer.http.retry import retry_after, unreachable
+from kit_initializer.http.url import Origin, origin_of
 from kit_initializer.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kit_initializer.credentials import Login
-    from kit_initializer.registry.http import Response, Transport
+    from kit_initializer.http.transport import Response, Transport
 
 _TOKEN_BYTES = 1024 * 1024
 _CLIENT_ID = "kit-initializer"
@@ -156,8 +156,8 @@ class Authorizer:
 
 
 def _basic(login: Login) -> Secret:
-    pair = f"{login.username}:{login.password.reveal()}"
-    return Secret("Basic " + b2a_base64(pair.encode(), newline=False).decode())
+    pair = f"{login.username}:{login.password.reveal()}".encode(errors="surrogateescape")
+    return Secret("Basic " + b2a_base64(pair, newline=False).decode())
 
 
 def parse_challenge(text: str) -> tuple[str, dict[str, str]]:

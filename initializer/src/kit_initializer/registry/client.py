@@ -6,21 +6,26 @@ import json
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit_initializer.deadline import NEVER
 from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
+from kit_initializer.http import (
+    Pace,
+    Patience,
+    Response,
+    TransientError,
+    Transport,
+    origin_of,
+    retry_after,
+    unreachable,
+)
 from kit_initializer.registry.auth import Authorizer
-from kit_initializer.registry.http import Response, Transport
-from kit_initializer.registry.retry import Pace, Patience, TransientError, retry_after, unreachable
-from kit_initializer.registry.url import origin_of
+from kit_initializer.secret import printable
 from kit_initializer.verify import check_digest, digest_of, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from kit_initializer.credentials import Login
-    from kit_initializer.deadline import Deadline
     from kit_initializer.secret import Secret
-    from kit_initializer.settings import Settings
 
 # The distribution specification asks registries to take manifests of at least this size, and clients need no more.
 MANIFEST_BYTES = 4 * 1024 * 1024
@@ -42,28 +47,28 @@ class Fetched(NamedTuple):
 class Registry:
     """Everything a run fetches, over connections that its repositories share.
 
-    `login` is asked for credentials once per repository, and only after the registry wanted some. `say` is told what
-    is worth a line in the log, `warn` what goes wrong and is tried again. `errands` are done while answers are awaited.
-    No wait goes beyond the run's `deadline`.
+    `login` is asked for credentials once per repository, and only after the registry wanted some. `retries` is how
+    often a small request is repeated. `say` is told what is worth a line in the log, `warn` what goes wrong and is
+    tried again.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        transport: Transport,
         login: Callable[[str], Login | None],
         stop: Event,
         *,
+        plain_http: bool,
+        retries: int,
         say: Callable[[str], None],
         warn: Callable[[str], None],
-        errands: Iterable[Callable[[], object]] = (),
-        deadline: Deadline = NEVER,
     ) -> None:
-        self.settings = settings
+        self.transport = transport
         self.stop = stop
+        self.plain_http = plain_http
+        self.retries = retries
         self.say = say
         self.warn = warn
-        self.deadline = deadline
-        self.transport = Transport(settings, stop, errands, deadline)
         self._login = login
 
     def repository(self, host: str, name: str, *, anonymous: bool = False) -> Repository:
@@ -72,8 +77,13 @@ class Registry:
 
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
-        pace = Pace(self.settings.progress_timeout)
-        return Patience(attempts=attempts, pace=pace, stop=self.stop, warn=self.warn, deadline=self.deadline)
+        return Patience(
+            attempts=attempts,
+            pace=Pace(self.transport.network.progress_timeout),
+            deadline=self.transport.deadline,
+            stop=self.stop,
+            warn=self.warn,
+        )
 
     def abort(self) -> None:
         """Call every request off. What is under way ends with StoppedError."""
@@ -85,7 +95,7 @@ class Repository:
     """One repository of one registry. Threads share it."""
 
     def __init__(self, registry: Registry, host: str, name: str, find: Callable[[], Login | None]) -> None:
-        scheme = "http" if registry.settings.plain_http else "https"
+        scheme = "http" if registry.plain_http else "https"
         self._registry = registry
         self._origin = origin_of(f"{scheme}://{_ALIASES.get(host, host)}")
         self._base = f"{scheme}://{self._origin}/v2/{name}"
@@ -132,7 +142,7 @@ class Repository:
         return body
 
     def _whole(self, url: str, headers: dict[str, str], what: str, limit: int) -> tuple[Response, bytes]:
-        patience = self._registry.patience(attempts=self._registry.settings.retries)
+        patience = self._registry.patience(attempts=self._registry.retries)
         while True:
             try:
                 response = self._get(url, headers, what)
@@ -159,7 +169,7 @@ class Repository:
                 response.close()
                 raise IntegrityError(
                     f"{what}: {origin_of(url)} was asked for bytes {start} on of {size} and announced"
-                    f" {response.headers.get('Content-Range')!r}"
+                    f" {printable(response.headers.get('Content-Range'), 80)!r}"
                 )
             response.at = start
             return response
@@ -257,8 +267,8 @@ def _message(response: Response) -> str:
         RecursionError,
     ):
         return ""
-    text = "".join(letter if letter.isprintable() else " " for letter in ": ".join(words))
-    return f": {text[:200]}" if text else ""
+    text = printable(": ".join(words), 200)
+    return f": {text}" if text else ""
 
 
 def _content_range(value: str) -> tuple[int | None, int | None]:

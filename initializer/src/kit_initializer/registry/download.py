@@ -7,15 +7,14 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError
-from kit_initializer.registry.retry import Pace, TransientError, unreachable
+from kit_initializer.http import Pace, TransientError, unreachable
 from kit_initializer.registry.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kit_initializer.http import Patience, Response
     from kit_initializer.registry.client import Repository
-    from kit_initializer.registry.http import Response
-    from kit_initializer.registry.retry import Patience
 
 # A megabyte: large enough that handing it from thread to thread costs nothing, and three a connection keep a link busy
 # while the next range is asked for (measured, docs/performance.md). Four of 768 KiB are as many bytes, but 400 MB took

@@ -64,7 +64,7 @@ class Settings(NamedTuple):
 def read(environ: Mapping[str, str]) -> Settings:
     """Read the environment. Raises UsageError for a bad value; unknown names are ignored."""
     engine = _choice(environ, "KIT_ENGINE", _ENGINES)
-    words, given = _flags(environ.get("KIT_UNPACK_FLAGS", ""), native=engine == "native")
+    kit_flags, given = _flags(environ.get("KIT_UNPACK_FLAGS", ""), native=engine == "native")
     login(environ)
     client_cert, client_key = _client(environ, given)
     filters, ambiguous = _filters(given)
@@ -99,7 +99,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         log_level=_log_level(environ, given),
         progress=_progress(given),
         termination_log=_value(environ, "KIT_TERMINATION_LOG"),
-        kit_flags=words,
+        kit_flags=kit_flags,
         warnings=(*ambiguous, *unusable),
         environ=environ,
     )
@@ -110,8 +110,8 @@ def _flags(text: str, *, native: bool) -> tuple[tuple[str, ...], dict[str, tuple
         return (), {}
     from kit_initializer.settings import flags  # noqa: PLC0415 - only runs with flags pay for it
 
-    words = flags.split(text)
-    return words, flags.read(words, native=native)
+    given = flags.read(flags.split(text), native=native)
+    return flags.for_unpack(given), given
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:

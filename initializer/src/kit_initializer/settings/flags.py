@@ -8,16 +8,20 @@ list is meant.
 from __future__ import annotations
 
 import shlex
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Flag(NamedTuple):
     """One flag. `native` and `kit` say, in Markdown, what each engine does with it, if it may be given.
 
     `kind` is "switch", "text", "list", "count" or "optional" (a value only after "="). `refused` is why the
-    flag cannot be given, "" if it can; `kit_only` leaves it to KIT_ENGINE=kit.
+    flag cannot be given, "" if it can; `kit_only` leaves it to KIT_ENGINE=kit; `network` says that it is about reaching
+    a registry, so that `kit unpack`, which must not, is not given it.
     """
 
     name: str
@@ -27,9 +31,11 @@ class Flag(NamedTuple):
     kit: str
     refused: str = ""
     kit_only: bool = False
+    network: bool = False
 
 
 _PASSED = "passed on"
+_TO_PULL = "passed on to `kit login` and `kit pull`"
 _DEPRECATED = "the same as `--filter={0}`; several are one selection, and win over `--filter`"
 
 FLAGS: tuple[Flag, ...] = (
@@ -55,26 +61,29 @@ FLAGS: tuple[Flag, ...] = (
     Flag("code", "", "switch", _DEPRECATED.format("code"), _PASSED),
     Flag("datasets", "", "switch", _DEPRECATED.format("datasets"), _PASSED),
     Flag("docs", "", "switch", _DEPRECATED.format("docs"), _PASSED),
-    Flag("plain-http", "", "switch", "HTTP without TLS", "passed on, also to `kit login`"),
-    Flag("tls-verify", "", "switch", "`=false` accepts any certificate", "passed on, also to `kit login`"),
-    Flag("tls-cert", "", "list", "file with authorities to trust besides the system's", _PASSED),
-    Flag("cert", "", "text", "file with a client certificate", _PASSED),
-    Flag("key", "", "text", "file with the key of the client certificate", _PASSED),
-    Flag("proxy", "", "text", "proxy for everything, whatever NO_PROXY says", _PASSED),
+    Flag("plain-http", "", "switch", "HTTP without TLS", _TO_PULL, network=True),
+    Flag("tls-verify", "", "switch", "`=false` accepts any certificate", _TO_PULL, network=True),
+    Flag("tls-cert", "", "list", "file with CAs to trust besides the system's", _TO_PULL, network=True),
+    Flag("cert", "", "text", "file with a client certificate", _TO_PULL, network=True),
+    Flag("key", "", "text", "file with the key of the client certificate", _TO_PULL, network=True),
+    Flag("proxy", "", "text", "proxy for everything, whatever NO_PROXY says", _TO_PULL, network=True),
     Flag(
         "concurrency",
         "",
         "text",
-        "connections at a time; wins over KIT_CONCURRENCY",
-        "passed on, without effect",
+        "maximum parallel connections; wins over KIT_CONCURRENCY",
+        _TO_PULL,
+        network=True,
     ),
     Flag("label", "l", "list", "`key=value`, picks a kit of an index; all must match", _PASSED),
     Flag("log-level", "", "text", "`trace` and `debug` are one level", _PASSED),
-    Flag("progress", "", "text", "`none` prints no progress; `plain` and `fancy` print lines", _PASSED),
+    Flag(
+        "progress", "", "text", "`none` prints no progress; `plain` and `fancy` print lines", "always `none`"
+    ),
     Flag("verbose", "v", "count", "once or more: log level debug", _PASSED),
-    Flag("include-remote", "", "switch", "", _PASSED, kit_only=True),
+    Flag("include-remote", "", "switch", "", "", refused="what it fetches has no digest in the kit"),
     Flag("as-skill", "", "optional", "", _PASSED, kit_only=True),
-    Flag("config", "", "text", "", _PASSED, kit_only=True),
+    Flag("config", "", "text", "", "", refused="the Kit engine keeps a store where each digest is checked"),
 )
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -94,8 +103,8 @@ def split(text: str) -> tuple[str, ...]:
 def read(words: tuple[str, ...], *, native: bool) -> dict[str, tuple[str, ...]]:
     """Return the values given for each flag, by its long name; a switch has the value "true" or "false".
 
-    Raises UsageError for a flag that is unknown, refused or without its value; unknown flags are left to
-    Kit when the engine is not the native one.
+    Raises UsageError for a flag that is unknown, refused or without its value, whichever engine: what Kit would make of
+    an unknown one, nobody here has checked.
     """
     found: dict[str, tuple[str, ...]] = {}
     rest = list(words)
@@ -105,12 +114,22 @@ def read(words: tuple[str, ...], *, native: bool) -> dict[str, tuple[str, ...]]:
             _long(word, rest, found, native=native)
         elif word.startswith("-") and word not in ("-", "--"):
             _short(word, rest, found, native=native)
-        elif native:
+        else:
             raise UsageError(
-                f"KIT_UNPACK_FLAGS holds {word[:80]!r}, which is no flag",
+                f"KIT_UNPACK_FLAGS contains {word[:80]!r}, which is not a flag",
                 hint="the kit is named by storageUri",
             )
     return found
+
+
+def for_unpack(given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what `kit unpack` is given of these flags, each written out in its long form."""
+    words = []
+    for flag in FLAGS:
+        if not flag.network and flag.name != "progress":
+            values = given.get(flag.name, ())
+            words += [f"--{flag.name}={value}" if value else f"--{flag.name}" for value in values]
+    return tuple(words)
 
 
 def truth(name: str, value: str) -> bool:
@@ -128,9 +147,7 @@ def _long(word: str, rest: list[str], found: dict[str, tuple[str, ...]], *, nati
     name, equals, value = word[2:].partition("=")
     flag = next((flag for flag in FLAGS if flag.name == name), None)
     if flag is None:
-        if native:
-            raise _unknown(f"--{name[:80]}")
-        return
+        raise _unknown(f"--{name[:80]}")
     _check(flag, native=native)
     if not equals:
         value = _value(flag, rest)
@@ -143,9 +160,7 @@ def _short(word: str, rest: list[str], found: dict[str, tuple[str, ...]], *, nat
         letter, letters = letters[0], letters[1:]
         flag = next((flag for flag in FLAGS if flag.short == letter), None)
         if flag is None:
-            if native:
-                raise _unknown(f"-{letter}")
-            return
+            raise _unknown(f"-{letter}")
         _check(flag, native=native)
         if letters.startswith("="):
             value, letters = letters[1:], ""

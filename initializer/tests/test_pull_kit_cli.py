@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from kit_initializer import engine_kit
 from kit_initializer.credentials import Login
+from kit_initializer.deadline import Deadline
 from kit_initializer.errors import KitFailedError, UsageError
+from kit_initializer.pull.kit import cli, memory
 from kit_initializer.reference import parse
 from kit_initializer.secret import Secret
 from kit_initializer.settings import read
@@ -126,7 +127,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def left_in_memory() -> list[str]:
-    return [name for name in os.listdir(engine_kit.MEMORY) if name.startswith("kit-initializer-")]
+    return [name for name in os.listdir(memory.MEMORY) if name.startswith("kit-initializer-")]
 
 
 def test_brings_the_tree_and_leaves_nothing_else(
@@ -135,7 +136,7 @@ def test_brings_the_tree_and_leaves_nothing_else(
     push(tmp_path, path, f"{store.host}/iris:v1")
     lines: list[str] = []
     reference = parse(f"kit://{store.host}/iris:v1")
-    result = engine_kit.bring(reference, str(staging), settings(path), None, lines.append)
+    result = cli.bring(reference, str(staging), settings(path), Deadline(), None, on_line=lines.append)
     found = tree(staging)
     assert found.pop("Kitfile").startswith(b"manifestVersion: 1.0.0")
     assert found == FILES
@@ -149,12 +150,12 @@ def test_brings_the_tree_and_leaves_nothing_else(
 def test_a_digest_and_a_filter(tmp_path: Path, path: str, store: Store, staging: Path) -> None:
     push(tmp_path, path, f"{store.host}/iris:v1")
     plain = settings(path)
-    digest = engine_kit.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), plain, None).digest
+    digest = cli.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), plain, Deadline(), None).digest
     second = staging.with_name("second")
     second.mkdir()
     reference = parse(f"kit://{store.host}/iris:v1@{digest}")
     filtered = settings(path, KIT_UNPACK_FLAGS="--plain-http --filter=docs")
-    assert engine_kit.bring(reference, str(second), filtered, None).digest == digest
+    assert cli.bring(reference, str(second), filtered, Deadline(), None).digest == digest
     assert tree(second) == {"docs/read.md": FILES["docs/read.md"]}
 
 
@@ -162,7 +163,7 @@ def test_a_parent_is_pulled_and_verified_too(tmp_path: Path, path: str, store: S
     push(tmp_path, path, f"{store.host}/parent:v1")
     child = f"manifestVersion: 1.0.0\npackage: {{name: child}}\nmodel: {{path: '{store.host}/parent:v1'}}\n"
     push(tmp_path, path, f"{store.host}/child:v1", kitfile=child)
-    engine_kit.bring(parse(f"kit://{store.host}/child:v1"), str(staging), settings(path), None)
+    cli.bring(parse(f"kit://{store.host}/child:v1"), str(staging), settings(path), Deadline(), None)
     assert {"model/m.bin", "model/deep/n.bin"} <= set(tree(staging))
 
 
@@ -175,7 +176,7 @@ def test_a_tampered_layer_is_refused_with_kits_own_line(
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
     with pytest.raises(KitFailedError, match=r"kit pull .*(digest|hash)") as caught:
-        engine_kit.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), settings(path), None)
+        cli.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), settings(path), Deadline(), None)
     assert caught.value.exit_code == 1
     assert os.listdir(staging.parent) == [staging.name]
     assert tree(staging) == {}
@@ -198,11 +199,11 @@ def test_a_password_is_in_memory_only_and_gone_afterwards(tmp_path: Path, path: 
         push(tmp_path, path, f"{store.host}/iris:v1", login=True)
         reference = parse(f"kit://{store.host}/iris:v1")
         with pytest.raises(KitFailedError):
-            engine_kit.bring(reference, str(staging), settings(path), None)
+            cli.bring(reference, str(staging), settings(path), Deadline(), None)
         login = Login("ann", Secret(PASSWORD), None, "test")
-        engine_kit.bring(reference, str(staging), settings(path), login, look)
+        cli.bring(reference, str(staging), settings(path), Deadline(), login, on_line=look)
     assert seen
-    assert all(place.startswith(engine_kit.MEMORY) and not found for place, found in seen)
+    assert all(place.startswith(memory.MEMORY) and not found for place, found in seen)
     assert left_in_memory() == before
     assert os.listdir(staging.parent) == [staging.name]
 
@@ -218,7 +219,7 @@ def test_nobody_is_asked_for_a_newer_release(tmp_path: Path, path: str, store: S
     with socket.create_server(("127.0.0.1", 0)) as proxy:  # Go sends no loopback address through a proxy
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         proxied = settings(path, HTTPS_PROXY=address, HTTP_PROXY=address)
-        engine_kit.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), proxied, None)
+        cli.bring(parse(f"kit://{store.host}/iris:v1"), str(staging), proxied, Deadline(), None)
         proxy.settimeout(0.1)
         with pytest.raises(TimeoutError):
             proxy.accept()
@@ -230,21 +231,24 @@ def test_a_registry_that_never_answers_is_given_up(path: str, staging: Path) -> 
         bounded = settings(path, KIT_PROGRESS_TIMEOUT="1")
         began = time.monotonic()
         with pytest.raises(KitFailedError, match="no progress in 1 s"):
-            engine_kit.bring(reference, str(staging), bounded, None)
+            cli.bring(reference, str(staging), bounded, Deadline(), None)
     assert time.monotonic() - began < 10
     assert os.listdir(staging.parent) == [staging.name]
 
 
 STOPPED = """
 import signal, sys
-from kit_initializer import engine_kit, reference, settings
+from kit_initializer import reference, settings
+from kit_initializer.deadline import Deadline
+from kit_initializer.errors import KitFailedError
+from kit_initializer.pull.kit import cli
 def stop(*_):
-    engine_kit.terminate()
+    cli.terminate()
 signal.signal(signal.SIGTERM, stop)
 environ = {"KIT_ENGINE": "kit", "KIT_UNPACK_FLAGS": "--plain-http", "PATH": sys.argv[3]}
 try:
-    engine_kit.bring(reference.parse(sys.argv[1]), sys.argv[2], settings.read(environ), None)
-except engine_kit.KitFailedError as error:
+    cli.bring(reference.parse(sys.argv[1]), sys.argv[2], settings.read(environ), Deadline(), None)
+except KitFailedError as error:
     sys.exit(f"stopped: {error}")
 """
 
@@ -274,11 +278,11 @@ def test_no_kit_and_too_old_a_kit_are_usage_errors(tmp_path: Path, staging: Path
     folder = tmp_path / "old"
     folder.mkdir()
     with pytest.raises(UsageError, match="no `kit` is on the PATH"):
-        engine_kit.bring(reference, str(staging), settings(str(folder)), None)
+        cli.bring(reference, str(staging), settings(str(folder)), Deadline(), None)
     fake = folder / "kit"  # a fake: it stands for releases that are not on this machine
     fake.write_text("#!/bin/sh\necho 'Version: 0.4.0'\n")
     fake.chmod(0o755)
     with pytest.raises(UsageError) as caught:
-        engine_kit.bring(reference, str(staging), settings(str(folder)), None)
+        cli.bring(reference, str(staging), settings(str(folder)), Deadline(), None)
     assert "0.4.0" in str(caught.value)
     assert "0.5.0" in caught.value.hint

@@ -1,4 +1,4 @@
-"""A kit brought by the Kit CLI: the same staging, the same promises about what is published."""
+"""A kit pulled by the Kit CLI: the same staging, the same guarantees about what is published."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from kit_initializer import engine_kit
 from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import (
@@ -20,6 +19,7 @@ from kit_initializer.errors import (
     UnsafeContentError,
 )
 from kit_initializer.publish import explain
+from kit_initializer.pull.kit import cli
 from kit_initializer.pull.resolve import contents
 from kit_initializer.registry import SEGMENT_BYTES, Source
 from kit_initializer.verify import Verifier
@@ -28,33 +28,35 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kit_initializer.archive import Tree
-    from kit_initializer.pull.arrival import Arrival
+    from kit_initializer.pull.pull import Pull
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.registry import Registry
     from kit_initializer.report import Reporter
+    from kit_initializer.settings import Settings
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = _READ | os.O_DIRECTORY
 _CHUNK = 1024 * 1024
 
 
-def fill(arrivals: Sequence[Arrival], trees: Sequence[Tree], registry: Registry, reporter: Reporter) -> None:
-    """Let Kit fill every arrival's tree, and note what it wrote, with the native engine's modes and patterns."""
-    for resolved, tree in zip((arrival.resolved for arrival in arrivals), trees, strict=True):
+def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
+    """Let Kit fill every kit's tree, and note what it wrote, with the native engine's modes and patterns."""
+    for pull in pulls:
+        resolved, tree = pull.manifest, pull.tree
         # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
         reference = resolved.reference._replace(tag=None, digest=resolved.digest)
         path = os.readlink(f"/proc/self/fd/{tree.root}")
         try:
-            result = engine_kit.bring(
+            result = cli.bring(
                 reference,
                 path,
-                registry.settings,
+                settings,
+                registry.transport.deadline,
                 resolved.repository.login,
-                lambda line: reporter.log("debug", f"kit: {line}"),
-                deadline=registry.deadline,
+                on_line=lambda line: reporter.log("debug", f"kit: {line}"),
             )
         except KitFailedError as failed:
-            _find_cause(registry, resolved, failed)
+            _find_cause(registry, resolved, settings, failed)
             raise
         reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
         try:
@@ -63,17 +65,17 @@ def fill(arrivals: Sequence[Arrival], trees: Sequence[Tree], registry: Registry,
             raise explain(error, path) from error
 
 
-def _find_cause(registry: Registry, resolved: Resolved, failed: KitFailedError) -> None:
+def _find_cause(registry: Registry, resolved: Resolved, settings: Settings, failed: KitFailedError) -> None:
     """Raise what is wrong with the registry or the layers, if that is why Kit failed; its exit code never tells.
 
     It costs a second download of a kit that has failed, and gives a cause, where Kit's words would have to be guessed.
     """
     buffer = memoryview(bytearray(SEGMENT_BYTES))
     try:
-        for part in contents(registry, resolved).parts:
+        for part in contents(registry, resolved, settings).parts:
             layer = part.layer
             verifier = Verifier(layer.digest, layer.size, part.what)
-            patience = part.repository.patience(attempts=registry.settings.retries)
+            patience = part.repository.patience(attempts=settings.retries)
             source = Source(part.repository, layer.digest, layer.size, part.what, patience)
             try:
                 for at in range(0, layer.size, SEGMENT_BYTES):

@@ -38,8 +38,11 @@ def parse(url: str, name: str) -> Proxy:
         )
     authorization = None
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = Secret("Basic " + b2a_base64(pair.encode(), newline=False).decode())
+        password = Secret(unquote(parts.password or "", errors="surrogateescape")).reveal()
+        pair = f"{unquote(parts.username, errors='surrogateescape')}:{password}"
+        authorization = Secret(
+            "Basic " + b2a_base64(pair.encode(errors="surrogateescape"), newline=False).decode()
+        )
     return Proxy(host, port or 80, authorization)
 
 

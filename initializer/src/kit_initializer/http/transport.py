@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections import deque
-from functools import partial
 from threading import Event, Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kit_initializer import __version__
-from kit_initializer.deadline import NEVER, call_within
 from kit_initializer.errors import InitializerError, UnreachableError
-from kit_initializer.registry.retry import Pace, StoppedError, TransientError, unreachable
-from kit_initializer.registry.url import Origin, split
-from kit_initializer.registry.wire import ClosedError, ProtocolError, Wire
+from kit_initializer.http import dial
+from kit_initializer.http.retry import Pace, StoppedError, TransientError, unreachable
+from kit_initializer.http.url import Origin, split
+from kit_initializer.http.wire import ClosedError, ProtocolError, Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from kit_initializer.deadline import Deadline
-    from kit_initializer.registry.proxy import Proxy
-    from kit_initializer.settings import Settings
+    from kit_initializer.http.network import Network
+    from kit_initializer.http.proxy import Proxy
 
 USER_AGENT = f"kit-initializer/{__version__}"
 # Kept open for the next request to the same server; more than there are connections at a time is never needed.
@@ -31,7 +29,7 @@ _KEPT = 32
 
 
 class Response:
-    """An answer whose body is still to be read. `at` is the offset of the next byte in the whole content."""
+    """A response whose body is still to be read. `at` is the offset of the next byte in the whole content."""
 
     def __init__(self, transport: Transport, origin: Origin, wire: Wire) -> None:
         self._transport = transport
@@ -39,7 +37,6 @@ class Response:
         self._wire = wire
         self._closed = False
         self.status, self.reason, self.headers = wire.head()
-        self._stall_s = transport.settings.stall_timeout
         self.at = 0
 
     @property
@@ -49,14 +46,11 @@ class Response:
 
     def readinto(self, view: memoryview) -> int:
         """Read what has come, at least one byte, into `view`; 0 at the end of the body. Raises TransientError."""
-        wire = self._wire
-        wire.until = self._transport.deadline.nearer("KIT_STALL_TIMEOUT", self._stall_s)
         try:
-            count = wire.readinto(view)
+            count = self._wire.readinto(view)
         except (OSError, ProtocolError, ValueError) as error:
-            raise self._transport.failure(
-                self._origin, error, "the connection broke off", wire.until
-            ) from error
+            stall = self._transport.nearer("KIT_STALL_TIMEOUT", self._wire.stall_s)
+            raise self._transport.failure(self._origin, error, "the connection broke off", stall) from error
         if not count and self._wire.left:
             raise unreachable(str(self._origin), f"the connection ended {self._wire.left} bytes early")
         self.at += count
@@ -65,12 +59,13 @@ class Response:
     def read(self, limit: int) -> bytes:
         """Return the whole body; UnreachableError when it is longer than `limit` bytes, or comes too slowly."""
         body = bytearray()
-        pace = Pace(self._transport.settings.progress_timeout)
+        pace = Pace(self._transport.network.progress_timeout)
         buffer = memoryview(bytearray(min(limit + 1, 64 * 1024)))
         try:
             while count := self.readinto(buffer):
                 body += buffer[:count]
                 pace.moved(count, self._origin)
+                self._transport.deadline.check(f"reading a response of {self._origin}")
                 if len(body) > limit:
                     raise UnreachableError(f"{self._origin} answered with more than {limit} bytes")
         finally:
@@ -89,27 +84,28 @@ class Response:
 
 
 class Transport:
-    """All connections of a run. Threads share it.
+    """All connections of a run. Threads share it."""
 
-    `errands` are what the caller has to do in any case and can be done while an answer is on its way: one after each
-    request, as long as there are some. No wait goes beyond the run's `deadline`.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        stop: Event,
-        errands: Iterable[Callable[[], object]] = (),
-        deadline: Deadline = NEVER,
-    ) -> None:
-        self.settings = settings
+    def __init__(self, network: Network, deadline: Deadline, stop: Event) -> None:
+        self.network = network
         self.deadline = deadline
         self._stop = stop
-        self._errands = deque(errands)
         self._lock = Lock()
         self._idle: dict[Origin, list[Wire]] = {}
         self._live: set[Wire] = set()
         self._context: ssl.SSLContext | None = None
+
+    def verified(self) -> Transport:
+        """Return another transport, to be closed, that checks certificates even where this one does not."""
+        return Transport(self.network._replace(tls_verify=True), self.deadline, self._stop)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        with self._lock:
+            idle = [wire for wires in self._idle.values() for wire in wires]
+            self._idle.clear()
+        for wire in idle:
+            self.drop(wire)
 
     def abort(self) -> None:
         """Break every connection, so that no thread waits for one any longer."""
@@ -119,7 +115,7 @@ class Transport:
                     wire.sock.shutdown(socket.SHUT_RDWR)
 
     def request(self, url: str, headers: Mapping[str, str], *, body: bytes | None = None) -> Response:
-        """Send one request (POST with a body, else GET) and return the answer, whatever its status.
+        """Send one request (POST with a body, else GET) and return the response, whatever its status.
 
         Raises TransientError for what may heal; TLSError and UnreachableError otherwise. Redirects are the caller's.
         """
@@ -143,33 +139,27 @@ class Transport:
     def _exchange(
         self, origin: Origin, wire: Wire, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
-        wire.until = self.deadline.nearer("KIT_FIRST_BYTE_TIMEOUT", self.settings.first_byte_timeout)
+        wire.until = self.nearer("KIT_FIRST_BYTE_TIMEOUT", self.network.first_byte_timeout)
         try:
             wire.send("GET" if body is None else "POST", target, headers.items(), body)
-            self._run_errand()
-            response = Response(self, origin, wire)
+            return Response(self, origin, wire)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             self.drop(wire)
-            raise self.failure(origin, error, "no answer", wire.until) from error
-        return response
+            raise self.failure(origin, error, "no response", wire.until) from error
 
-    def _run_errand(self) -> None:
-        try:
-            errand = self._errands.popleft()
-        except IndexError:
-            return
-        errand()
+    def nearer(self, variable: str, seconds: float) -> Deadline:
+        """Return the deadline of a step that may take `seconds`, or the run's where that comes first."""
+        return self.deadline.nearer(variable, seconds)
 
     def _connect(self, origin: Origin, via: Proxy | None) -> Wire:
-        until = self.deadline.nearer("KIT_CONNECT_TIMEOUT", self.settings.connect_timeout)
-        host, port = (origin.host, origin.port) if via is None else (via.host, via.port)
+        """Connect: name, connection, proxy and TLS share one limit."""
+        until = self.nearer("KIT_CONNECT_TIMEOUT", self.network.connect_timeout)
         try:
-            sock = _connected(host, port, until)
+            sock = dial.connect(*((via.host, via.port) if via else (origin.host, origin.port)), until)
             try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if origin.scheme == "https":
                     if via is not None:
-                        _tunnel(Wire(sock, until), origin, via)
+                        dial.tunnel(Wire(sock, until), origin, via, USER_AGENT)
                     sock.settimeout(until.left())  # for the whole handshake
                     sock = self._tls().wrap_socket(sock, server_hostname=origin.host)
             except BaseException:
@@ -178,7 +168,7 @@ class Transport:
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             through = "" if via is None else f" through the proxy {via.host}:{via.port}"
             raise self.failure(origin, error, f"cannot connect{through}", until) from error
-        wire = Wire(sock)
+        wire = Wire(sock, until, self.network.stall_timeout)
         with self._lock:
             self._live.add(wire)
         if self._stop.is_set():
@@ -187,18 +177,18 @@ class Transport:
         return wire
 
     def _proxy(self, origin: Origin) -> Proxy | None:
-        settings = self.settings
-        if settings.proxy:
-            name, url = "--proxy", settings.proxy
+        network = self.network
+        if network.proxy:
+            name, url = "--proxy", network.proxy
         elif origin.scheme == "https":
-            name, url = "HTTPS_PROXY", settings.https_proxy
+            name, url = "HTTPS_PROXY", network.https_proxy
         else:
-            name, url = "HTTP_PROXY", settings.http_proxy
+            name, url = "HTTP_PROXY", network.http_proxy
         if not url:
             return None
-        from kit_initializer.registry import proxy  # noqa: PLC0415 - only where there is one
+        from kit_initializer.http import proxy  # noqa: PLC0415 - only where there is one
 
-        if not settings.proxy and proxy.bypassed(origin.host, origin.port, settings.no_proxy):
+        if not network.proxy and proxy.bypassed(origin.host, origin.port, network.no_proxy):
             return None
         return proxy.parse(url, name)
 
@@ -220,9 +210,9 @@ class Transport:
     def _tls(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                from kit_initializer.registry import tls  # noqa: PLC0415 - OpenSSL is loaded only for TLS
+                from kit_initializer.http import tls  # noqa: PLC0415 - OpenSSL is loaded only for TLS
 
-                self._context = tls.context(self.settings)
+                self._context = tls.context(self.network)
             return self._context
 
     def failure(self, origin: Origin, error: Exception, doing: str, until: Deadline) -> Exception:
@@ -235,62 +225,28 @@ class Transport:
         if isinstance(error, InitializerError | TransientError):
             return error
         where = f"{doing}: {origin}"
+        if self.deadline.passed:
+            return self.deadline.error(where)
         if isinstance(error, TimeoutError) and error.errno is None:  # ours, and not the kernel's ETIMEDOUT
-            late = until.error(where)
-            return late if self.deadline.passed else TransientError(late)
-        if "ssl" in sys.modules:
-            from kit_initializer.registry import tls  # noqa: PLC0415
-
-            if (untrusted := tls.explain(origin, error)) is not None:
-                return untrusted
-        if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
-            return UnreachableError(f"{where}: there is no such host", hint="check the registry's name")
-        hint = ""
-        if isinstance(error, ClosedError):
-            reason = "the connection was closed"
-        else:
-            if isinstance(error, ProtocolError):
-                hint = "does the registry speak TLS? Then leave --plain-http out"
-            reason = (
-                (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
-            )
-        return unreachable(where, reason, hint=hint)
+            return TransientError(until.error(where))
+        return _untrusted(origin, error) or _explain(where, error)
 
 
-def _looked_up(host: str) -> str:
-    """Return the name as the resolver takes it: as bytes, text is put through IDNA first (+1 ms to import it)."""
-    return cast("str", host.encode()) if host.isascii() else host
+def _untrusted(origin: Origin, error: Exception) -> Exception | None:
+    if "ssl" not in sys.modules:
+        return None
+    from kit_initializer.http import tls  # noqa: PLC0415
+
+    return tls.explain(origin, error)
 
 
-def _connected(host: str, port: int, until: Deadline) -> socket.socket:
-    """Return a connection to the first address of a host that takes one; each has its part of the time."""
-    name = _looked_up(host)
-    addresses = call_within(until, partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
-    failed: OSError = TimeoutError()
-    for index, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout((until.left() or 0.0) / (len(addresses) - index))
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
-            failed = error
-        else:
-            return sock
-    raise failed
-
-
-def _tunnel(wire: Wire, origin: Origin, via: Proxy) -> None:
-    """Ask a proxy for a connection to the origin (RFC 9110, 9.3.6)."""
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    fields = {"Host": f"{host}:{origin.port}", "User-Agent": USER_AGENT}
-    if via.authorization is not None:
-        fields["Proxy-Authorization"] = via.authorization.reveal()
-    wire.send("CONNECT", f"{host}:{origin.port}", fields.items())
-    status, reason, _ = wire.head(bodiless=True)
-    if status in {407, 403}:
-        raise UnreachableError(
-            f"the proxy {via.host}:{via.port} refused a connection to {origin}: {status} {reason}"
-        )
-    if status != 200:
-        raise unreachable(f"the proxy {via.host}:{via.port}", f"no connection to {origin}: {status} {reason}")
+def _explain(where: str, error: Exception) -> Exception:
+    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+        return UnreachableError(f"{where}: there is no such host", hint="check the registry's name")
+    if isinstance(error, ClosedError):
+        return unreachable(where, "the connection was closed")
+    reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    hint = ""
+    if isinstance(error, ProtocolError):
+        hint = "does the registry speak TLS? Then leave --plain-http out"
+    return unreachable(where, reason, hint=hint)

@@ -57,7 +57,7 @@ class Pace:
             self.begin()
         elif self.elapsed() > self.limit_s:
             raise UnreachableError(
-                f"{what}: no more than {self._bytes} bytes came in {self.limit_s:g} s",
+                f"{what}: only {self._bytes} bytes came in {self.limit_s:g} s",
                 hint=f"raise KIT_PROGRESS_TIMEOUT (now {self.limit_s:g} s), for example to {2 * self.limit_s:g}",
             )
 
@@ -73,8 +73,8 @@ class Pace:
 class Patience:
     """How long to go on with one piece of work.
 
-    It ends after `attempts` failures in a row (None: no such limit), or when what comes falls behind `pace`. A failure
-    whose Retry-After lies beyond that is final at once. So is any once the run's `deadline` has passed.
+    It ends after `attempts` failures in a row (None: no such limit), when what comes falls behind `pace`, or at the
+    run's deadline. A failure whose Retry-After lies beyond that is final at once.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Patience:
     ) -> None:
         self._attempts = attempts
         self.pace = pace
+        self._deadline = deadline
         self._stop = stop
         self._warn = warn
-        self._deadline = deadline
         self._failures = 0
         self._bytes = 0
 
@@ -100,6 +100,7 @@ class Patience:
         if self._bytes >= _WORTH_BYTES:
             self._failures = 0
         self.pace.moved(count, what)
+        self._deadline.check(what)
 
     def wait(self, failure: TransientError) -> None:
         """Sleep until the next try, or raise the failure's error when there is to be none."""

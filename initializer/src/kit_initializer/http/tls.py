@@ -8,36 +8,34 @@ from typing import TYPE_CHECKING
 from kit_initializer.errors import TLSError
 
 if TYPE_CHECKING:
-    from kit_initializer.registry.url import Origin
-    from kit_initializer.settings import Settings
+    from kit_initializer.http.network import Network
+    from kit_initializer.http.url import Origin
 
 
-def context(settings: Settings) -> ssl.SSLContext:
+def context(network: Network) -> ssl.SSLContext:
     """Return the system's authorities with ours beside them, and our own certificate if there is one.
 
     Raises TLSError naming the file or variable that cannot be used.
     """
     made = ssl.create_default_context()
-    if not settings.tls_verify:
+    if not network.tls_verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
-    for path in settings.ca_files:
+    for path in network.ca_files:
         try:
             made.load_verify_locations(cafile=path)
         except (OSError, ssl.SSLError) as error:
             raise TLSError(f"{path} is not a readable PEM file of certificates: {error}") from error
-    if settings.ca_pem:
+    if network.ca_pem:
         try:
-            made.load_verify_locations(cadata=settings.ca_pem)
+            made.load_verify_locations(cadata=network.ca_pem)
         except (ValueError, ssl.SSLError) as error:
             raise TLSError("KIT_CA_CERT does not hold certificates in PEM form") from error
-    if settings.client_cert:
+    if network.client_cert:
         try:
-            made.load_cert_chain(settings.client_cert, settings.client_key or None)
+            made.load_cert_chain(network.client_cert, network.client_key or None)
         except (OSError, ssl.SSLError) as error:
-            raise TLSError(
-                f"the client certificate {settings.client_cert} cannot be used: {error}"
-            ) from error
+            raise TLSError(f"the client certificate {network.client_cert} cannot be used: {error}") from error
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kit_initializer.errors import UnreachableError
+from kit_initializer.secret import printable
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -33,10 +34,20 @@ def split(url: str) -> tuple[Origin, str]:
     host, port = _host_and_port(authority)
     digits = port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
     if not separator or scheme not in _PORTS or not host or (port and not digits) or _unsendable(url):
-        raise UnreachableError(f"{url[:200]!r} is no http address that could be asked")
+        raise UnreachableError(f"{shown(url)!r} is not an http or https URL")
     if not target.startswith("/"):
         target = "/" + target
     return Origin(scheme, host.lower(), int(port) if port else _PORTS[scheme]), target
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be printed: origin and path, without user, password, query and fragment."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    # the last @ before the query ends what may be a user and a password, in which there may be a slash
+    rest = rest.partition("#")[0].partition("?")[0].rpartition("@")[2]
+    return printable(f"{scheme}{separator}{rest}", 200)
 
 
 def origin_of(url: str) -> Origin:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit_initializer.deadline import NEVER
+from kit_initializer.deadline import NEVER, Deadline
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
 
-    from kit_initializer.deadline import Deadline
-
-# Heads of registries and object stores have a few kilobytes; what is larger is no head.
+# Heads of registries and object stores have a few kilobytes; trailers have less.
 _HEAD_BYTES = 64 * 1024
+# Go's net/http takes five 1xx responses before the final one (Transport, max1xxResponses).
+_INTERIM_RESPONSES = 5
 _LINE_BYTES = 8 * 1024
 _RECEIVE_BYTES = 16 * 1024
-# Interim responses (RFC 9110, 15.2) before the final one. Servers send one or two.
-_INTERIM = 16
+_REASON_CHARACTERS = 100
 _BLANK = b"\r\n\r\n"
 
 
@@ -60,13 +60,14 @@ class Headers:
 class Wire:
     """A connected socket with HTTP on it.
 
-    `until` bounds what is called next as a whole, however many pieces come: a request and the head of its response
-    (interim ones included), or one `readinto`, with the chunk's size or the trailers that come before it.
+    `until` bounds a request and the head of its response as a whole, interim ones included. `stall_s` bounds each wait
+    for bytes of the body; a line between its chunks, or all of its trailers, have to come in that time as well.
     """
 
-    def __init__(self, sock: socket.socket, until: Deadline = NEVER) -> None:
+    def __init__(self, sock: socket.socket, until: Deadline = NEVER, stall_s: float = 0.0) -> None:
         self.sock = sock
         self.until = until
+        self.stall_s = stall_s
         self._ahead = b""  # received with a head, but behind it
         self._left: int | None = 0  # of the body; None: to the connection's end
         self._chunked = False
@@ -84,30 +85,23 @@ class Wire:
             lines.append(f"{name}: {value}")
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
-        self._arm()
+        self.sock.settimeout(self.until.left())
         self.sock.sendall("\r\n".join(lines).encode("latin-1", "replace") + _BLANK + (body or b""))
 
-    def _arm(self) -> None:
-        """Let the next operation on the socket end in time."""
-        left = self.until.left()
-        if left is not None:
-            self.sock.settimeout(left)
-
-    def _more(self) -> bytes:
-        self._arm()
-        return self.sock.recv(_RECEIVE_BYTES)
-
     def head(self, *, bodiless: bool = False) -> tuple[int, str, Headers]:
-        """Receive status, reason and headers of the answer; its body is read with `readinto`.
+        """Receive status, reason and headers of the response; its body is read with `readinto`.
 
-        `bodiless`: the answer to CONNECT, behind which the tunnel begins. Raises ClosedError, ProtocolError, OSError.
+        `bodiless`: the response to CONNECT, behind which the tunnel begins. Raises ClosedError, ProtocolError, OSError.
         """
-        for _ in range(_INTERIM + 1):
+        for _ in range(_INTERIM_RESPONSES + 1):
             status, reason, headers = self._one_head()
             if status >= 200:
                 break
+            if status == 101:
+                raise ProtocolError("the response switches to another protocol")
         else:
-            raise ProtocolError(f"more than {_INTERIM} interim responses")
+            raise ProtocolError(f"more than {_INTERIM_RESPONSES} interim responses (1xx)")
+        self.sock.settimeout(self._stall().left())
         self._chunked = "chunked" in headers.get("Transfer-Encoding").lower()
         self._chunk_left = 0
         length = headers.get("Content-Length")
@@ -119,7 +113,7 @@ class Wire:
         elif length.isascii() and length.isdigit():
             self._left = int(length)
         elif length:
-            raise ProtocolError(f"Content-Length is {length[:40]!r}")
+            raise ProtocolError(f"Content-Length is {printable(length, 40)!r}")
         else:
             self._left, self.reusable = None, False
         return status, reason, headers
@@ -130,7 +124,7 @@ class Wire:
         while (end := received.find(_BLANK)) < 0:
             if len(received) > _HEAD_BYTES or (received and not b"HTTP/1.".startswith(received[:7])):
                 raise ProtocolError("the answer is not HTTP")
-            data = self._more()
+            data = self._more(self.until)
             if not data:
                 raise ProtocolError("the answer ends in its head") if received else ClosedError
             received += data
@@ -140,7 +134,17 @@ class Wire:
         code, _, reason = rest.partition(" ")
         if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
             raise ProtocolError("the answer is not HTTP")
-        return int(code), reason.strip(), Headers(lines)
+        return int(code), printable(reason.strip(), _REASON_CHARACTERS), Headers(lines)
+
+    def _more(self, until: Deadline) -> bytes:
+        """Receive what has come, at least a byte, or b"" at the end of the connection. TimeoutError after `until`."""
+        if until.passed:
+            raise TimeoutError
+        self.sock.settimeout(until.left())
+        return self.sock.recv(_RECEIVE_BYTES)
+
+    def _stall(self) -> Deadline:
+        return Deadline(self.stall_s, variable="KIT_STALL_TIMEOUT")
 
     @property
     def left(self) -> int | None:
@@ -174,39 +178,45 @@ class Wire:
             view[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
             return count
-        self._arm()
         return self.sock.recv_into(view)
 
     def _readinto_chunk(self, view: memoryview) -> int:
         if not self._chunk_left:
-            size = self._line().partition(b";")[0].strip()
+            size = self._line(self._stall()).partition(b";")[0].strip()
             if not 0 < len(size) <= 16 or size.strip(b"0123456789abcdefABCDEF"):
                 raise ProtocolError("a chunk has no size")
             self._chunk_left = int(size, 16)
             if not self._chunk_left:
-                trailers = 0
-                while line := self._line():  # trailers say nothing that is wanted
-                    trailers += len(line)
-                    if trailers > _HEAD_BYTES:
-                        raise ProtocolError("the trailers do not end")
+                self._trailers()
                 self._left = 0
                 return 0
         count = self._receive(view[: self._chunk_left])
         if not count:
             raise ProtocolError("the answer ends in a chunk")
         self._chunk_left -= count
-        if not self._chunk_left and self._line():
+        if not self._chunk_left and self._line(self._stall()):
             raise ProtocolError("a chunk does not end where it says")
         return count
 
-    def _line(self) -> bytes:
-        while b"\r\n" not in self._ahead:
-            if len(self._ahead) > _LINE_BYTES:
-                raise ProtocolError("a line of the answer does not end")
-            data = self._more()
-            if not data:
-                raise ProtocolError("the answer ends in a chunk")
-            self._ahead += data
+    def _trailers(self) -> None:
+        """Read past the trailers, which say nothing that is wanted: all of them in the time of one line."""
+        until, seen = self._stall(), 0
+        while line := self._line(until):
+            seen += len(line) + 2
+            if seen > _HEAD_BYTES:
+                raise ProtocolError(f"the trailers have more than {_HEAD_BYTES} bytes")
+
+    def _line(self, until: Deadline) -> bytes:
+        """Return the next line, which has to be there by `until`."""
+        if b"\r\n" not in self._ahead:
+            while b"\r\n" not in self._ahead:
+                if len(self._ahead) > _LINE_BYTES:
+                    raise ProtocolError("a line of the answer does not end")
+                data = self._more(until)
+                if not data:
+                    raise ProtocolError("the answer ends in a chunk")
+                self._ahead += data
+            self.sock.settimeout(self._stall().left())
         line, _, self._ahead = self._ahead.partition(b"\r\n")
         return line
 

@@ -1,0 +1,108 @@
+"""One kit on its way from a reference to a folder: a value that is filled as the run goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kit_initializer.archive import Limits, Tree
+from kit_initializer.publish import Delivery, Entry, Kit, Staging
+from kit_initializer.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kit_initializer.publish import Destination
+    from kit_initializer.pull.resolve import Resolved
+    from kit_initializer.reference import Reference
+
+
+class Pair(NamedTuple):
+    """A kit and the folder it goes to, as they were asked for."""
+
+    reference: Reference
+    folder: str
+
+
+class Place:
+    """A destination and the kits that go there, in order. `staging` is made when the first of them needs it."""
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.pulls: list[Pull] = []
+        self._staging: Staging | None = None
+
+    @property
+    def staging(self) -> Staging:
+        """Where the kits of this destination are gathered. Raises DestinationError when the volume takes nothing."""
+        if self._staging is None:
+            self._staging = self.destination.staging()
+        return self._staging
+
+    def close(self) -> None:
+        """Give the destination up; what is still in staging goes."""
+        if self._staging is not None:
+            self._staging.remove()
+        self.destination.close()
+
+
+class Pull:
+    """One kit: asked for, resolved, gathered in a staged tree, delivered, and what came of it.
+
+    `resolved` is the manifest that the registry gave, None as long as none was needed. `kit` is what the record of the
+    destination says of it: of an earlier run where it is in place already, else of this one.
+    """
+
+    def __init__(self, pair: Pair, place: Place, selection: str) -> None:
+        self.pair = pair
+        self.place = place
+        self.selection = selection
+        self.resolved: Resolved | None = None
+        self.kit: Kit | None = None
+        self.unchanged = False
+        self._tree: Tree | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """The kit as it was asked for."""
+        return self.pair.reference
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest: what the registry gave, or the one that the reference pins."""
+        return self.resolved.digest if self.resolved is not None else self.reference.digest or ""
+
+    @property
+    def manifest(self) -> Resolved:
+        """What was resolved; only asked for when it was."""
+        assert self.resolved is not None, "resolved before it is gathered"
+        return self.resolved
+
+    @property
+    def tree(self) -> Tree:
+        """Where its files are gathered; only asked for when it was staged."""
+        assert self._tree is not None, "staged before it is gathered"
+        return self._tree
+
+    def stage(self, keep: Callable[[str], bool] | None) -> None:
+        """Give it a folder of its own in its destination's staging. Raises DestinationError."""
+        self._tree = Tree(self.place.staging.tree(), Limits(), keep=keep)
+
+    def delivery(self) -> Delivery:
+        """Return it as it is to be published, when its tree is complete."""
+        files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(self.tree.files))
+        self.kit = Kit(str(self.reference), self.digest, self.selection, files)
+        return Delivery(self.place.staging, self.tree.root, self.kit)
+
+    def outcome(self, engine: str, began: float) -> Outcome:
+        """Return what came of it; `began` is when the run did, of time.monotonic()."""
+        files = self.kit.files if self.kit is not None else ()
+        return Outcome(
+            uri=str(self.reference),
+            digest=self.digest,
+            engine=engine,
+            files=len(files),
+            bytes=sum(entry.size for entry in files),
+            seconds=time.monotonic() - began,
+            unchanged=self.unchanged,
+        )
