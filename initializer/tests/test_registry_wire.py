@@ -145,6 +145,19 @@ def test_interim_answers_are_passed_over() -> None:
         assert not wire.finished
 
 
+def test_interim_answers_and_trailers_have_a_number() -> None:
+    final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    with answered(5 * b"HTTP/1.1 103 X\r\n\r\n" + final + 4_000 * b"X: 1\r\n" + b"\r\n") as wire:
+        assert wire.head()[0] == 200
+        assert body_of(wire) == b""
+    with answered(6 * b"HTTP/1.1 103 X\r\n\r\n") as wire, pytest.raises(ProtocolError, match="interim"):
+        wire.head()
+    with answered(final + 20_000 * b"X: 1\r\n") as wire:
+        wire.head()
+        with pytest.raises(ProtocolError, match="trailers"):
+            body_of(wire)
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -46,6 +46,7 @@ OCI_TOKENS: Final = "https://distribution.github.io/distribution/spec/auth/token
 OCI_IDENTITY: Final = "https://distribution.github.io/distribution/spec/auth/oauth/"
 DOCKER_CONFIG: Final = "https://docs.docker.com/reference/cli/docker/login/#credential-stores"
 RFC_HTTP: Final = "https://www.rfc-editor.org/rfc/rfc9110"
+RFC_INTERIM: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.2"
 RFC_REDIRECT: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.4"
 RFC_RETRY: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3"
 RFC_RANGE: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-14"

@@ -12,6 +12,7 @@ from conformance.tests.mutants import (
     others,
     registry,
     registry_answers,
+    registry_endless,
     registry_login,
     restart,
 )
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 # they declare themselves when they are imported
 MODULES: Final = (
-    *(contract, restart, integrity, registry, registry_answers, registry_login),
+    *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
     *(modelkit, house, others),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}

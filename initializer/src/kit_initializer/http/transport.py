@@ -168,7 +168,7 @@ class Transport:
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             through = "" if via is None else f" through the proxy {via.host}:{via.port}"
             raise self.failure(origin, error, f"cannot connect{through}", until) from error
-        wire = Wire(sock, until, self.network.stall_timeout)
+        wire = Wire(sock, until, self.network.stall_timeout, self.deadline)
         with self._lock:
             self._live.add(wire)
         if self._stop.is_set():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit_initializer.deadline import NEVER, Deadline
+from kit_initializer.deadline import NEVER
 from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
+
+    from kit_initializer.deadline import Deadline
 
 # Heads of registries and object stores have a few kilobytes; trailers have less.
 _HEAD_BYTES = 64 * 1024
@@ -61,13 +63,17 @@ class Wire:
     """A connected socket with HTTP on it.
 
     `until` bounds a request and the head of its response as a whole, interim ones included. `stall_s` bounds each wait
-    for bytes of the body; a line between its chunks, or all of its trailers, have to come in that time as well.
+    for bytes of the body; a line between its chunks, or all of its trailers, have to come in that time as well. None
+    of that goes beyond `run`.
     """
 
-    def __init__(self, sock: socket.socket, until: Deadline = NEVER, stall_s: float = 0.0) -> None:
+    def __init__(
+        self, sock: socket.socket, until: Deadline = NEVER, stall_s: float = 0.0, run: Deadline = NEVER
+    ) -> None:
         self.sock = sock
         self.until = until
         self.stall_s = stall_s
+        self._run = run
         self._ahead = b""  # received with a head, but behind it
         self._left: int | None = 0  # of the body; None: to the connection's end
         self._chunked = False
@@ -144,7 +150,7 @@ class Wire:
         return self.sock.recv(_RECEIVE_BYTES)
 
     def _stall(self) -> Deadline:
-        return Deadline(self.stall_s, variable="KIT_STALL_TIMEOUT")
+        return self._run.nearer("KIT_STALL_TIMEOUT", self.stall_s)
 
     @property
     def left(self) -> int | None:
@@ -178,6 +184,8 @@ class Wire:
             view[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
             return count
+        if self._run.seconds:
+            self.sock.settimeout(self._run.within(self.stall_s))
         return self.sock.recv_into(view)
 
     def _readinto_chunk(self, view: memoryview) -> int:

@@ -20,6 +20,10 @@ from kit_conformance.testbed.registry.faults.answers import (
 )
 from kit_conformance.testbed.registry.faults.base import BodyFault, Exchange, Fault
 from kit_conformance.testbed.registry.faults.content import Replace, Tamper
+from kit_conformance.testbed.registry.faults.endless import (
+    Endless,
+    EndlessTrailers,
+)
 from kit_conformance.testbed.registry.faults.network import (
     Bandwidth,
     Cut,
@@ -39,6 +43,8 @@ __all__ = [
     "Chunked",
     "Cut",
     "Drop",
+    "Endless",
+    "EndlessTrailers",
     "Exchange",
     "ExpireTokens",
     "Fault",
