@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
     from initializer.tests.conftest import Command, Trees
     from kit_conformance.testbed.registry.faults import Exchange
+
+
+def trusting(registry: Registry) -> dict[str, str]:
+    """Return the environment of a run that knows how this registry speaks."""
+    return {"KIT_UNPACK_FLAGS": "", "KIT_CA_CERT": registry.tls.ca_pem} if registry.tls else {}
 
 
 def kinds(registry: Registry) -> list[tuple[str, str, int]]:
@@ -50,8 +56,8 @@ def test_no_login_is_sent_where_none_is_asked_for(
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_bearer(*, elsewhere: bool, initialize: Command, destination: Path, trees: Trees) -> None:
     auth = Bearer(USERS, elsewhere=elsewhere)
-    with Registry(auth=auth) as registry:
-        run = initialize(registry.add(KIT, "k", "v1"), destination, env=ANN)
+    with Registry(auth=auth, tls=TLS() if elsewhere else None) as registry:
+        run = initialize(registry.add(KIT, "k", "v1"), destination, env=trusting(registry) | ANN)
         assert run.code == 0, run.lines
         asked = kinds(registry)
         tokens = [
@@ -64,6 +70,31 @@ def test_bearer(*, elsewhere: bool, initialize: Command, destination: Path, tree
     assert asked[0] == ("manifest", "none", 401)
     assert {each[1] for each in asked[1:] if each[0] != "token"} == {"bearer"}
     trees.check(destination, KIT)
+
+
+@pytest.mark.parametrize("login", [ANN, {}])
+def test_a_token_service_of_another_origin_without_tls_is_not_asked(
+    *, login: dict[str, str], initialize: Command, destination: Path
+) -> None:
+    """It could be any address of the cluster, and its answer would be handed to the registry."""
+    for tls in (TLS(), None):
+        with Registry(tls=tls) as registry, Registry(auth=Bearer(USERS, anonymous=True)) as internal:
+            registry.inject(Refuse(f'Bearer realm="{internal.url}/token"'))
+            run = initialize(registry.add(KIT, "k", "v1"), destination, env=trusting(registry) | login)
+            assert (run.code, internal.host in run.last, "TLS" in run.last) == (4, True, True), run.lines
+            assert not len(internal.ledger)
+
+
+def test_a_token_is_asked_for_this_repositorys_pull_alone(initialize: Command, destination: Path) -> None:
+    with Registry(auth=Bearer(USERS)) as registry:
+        uri = registry.add(KIT, "k", "v1")
+        realm = f'Bearer realm="{registry.url}/token",service="fixture"'
+        registry.inject(Refuse(f'{realm},scope="repository:other/repo:pull,push,delete"'))
+        registry.auth = None
+        initialize(uri, destination, env=ANN)
+        assert registry.ledger.requests(kind="token")
+        for entry in registry.ledger.requests(kind="token"):
+            assert parse_qs(entry.query)["scope"] == ["repository:k:pull"]
 
 
 def test_an_anonymous_token(initialize: Command, destination: Path, trees: Trees) -> None:
@@ -161,7 +192,7 @@ def test_a_login_does_not_leave_tls(initialize: Command, destination: Path) -> N
         registry.inject(Refuse('Bearer realm="http://127.0.0.1:1/token"'))
         environ = {"KIT_UNPACK_FLAGS": "", "KIT_CA_CERT": registry.tls.ca_pem, **ANN}
         run = initialize(registry.add(KIT, "k", "v1"), destination, env=environ)
-        assert (run.code, "without TLS" in run.last) == (4, True), run.lines
+        assert (run.code, "no TLS" in run.last) == (4, True), run.lines
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def _forms_of(held: str) -> frozenset[str]:
         {
             held,
             value,
+            raw.decode("latin-1"),  # as a header or a reason phrase has it
             *(encoded, encoded.rstrip("="), url_safe, url_safe.rstrip("=")),
             *(quote(raw), quote(raw, safe=""), quote_plus(raw), quote(raw, safe="").lower()),
             *(json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]),

@@ -95,10 +95,11 @@ class Authorizer:
 
         realm = parameters.get("realm", "")
         service = parameters.get("service", "")
-        scope = parameters.get("scope") or self._scope
+        scope = (
+            self._scope
+        )  # not the registry's idea of one: a token is good for this repository's pull alone
         login = self._login
-        if login is not None:
-            self._check_realm(realm)
+        self._check_realm(realm)
         headers: dict[str, str] = {}
         body: bytes | None = None
         if login is not None and login.identity_token is not None:
@@ -142,17 +143,25 @@ class Authorizer:
         return Secret(f"Bearer {token}")
 
     def _check_realm(self, realm: str) -> None:
-        """Let credentials go to the token service only where they cannot be read or led astray."""
+        """Let a token service be asked only where nobody reads along or answers in its place.
+
+        That holds without a login, too: the registry is handed what the service calls a token, and a realm could be
+        any address within the cluster that answers in plain text. Only a registry of plain HTTP may be its token
+        service itself, at its own port.
+        """
         service = origin_of(realm)
-        if service.scheme == "https" and self._origin.scheme == "https":
-            return  # the registry has proven who it is, and the service will
-        if service.host != self._origin.host:
+        if service == self._origin:
+            return
+        if service.scheme == "http":
+            raise DeniedError(
+                f"{self._origin} names {service} as its token service, which has no TLS",
+                hint="a token service at another origin than the registry must have TLS",
+            )
+        if self._login is not None and self._origin.scheme == "http" and service.host != self._origin.host:
             raise DeniedError(
                 f"{self._origin} asks to send its credentials to {service}",
                 hint="only a registry with TLS may name another host as its token service",
             )
-        if service.scheme == "http" and self._origin.scheme == "https":
-            raise DeniedError(f"{self._origin} asks to send its credentials to {service} without TLS")
 
 
 def _basic(login: Login) -> Secret:
