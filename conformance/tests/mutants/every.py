@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from conformance.tests.mutants import (
     contract,
     house,
+    house_secrets,
     integrity,
     modelkit,
     others,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # they declare themselves when they are imported
 MODULES: Final = (
     *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
-    *(modelkit, house, others),
+    *(modelkit, house, house_secrets, others),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
 # Cases that the honest subject itself does not pass: that is what proves them able to fail.

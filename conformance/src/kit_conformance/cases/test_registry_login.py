@@ -144,14 +144,14 @@ def test_token_anonymous(lab: Lab) -> None:
     lab.run(registry.add(kit, "iris", "v1")).brought(kit)
 
 
-@case("registry.token-elsewhere", level=MUST, since="0.1", ref=refs.OCI_TOKENS, features={"login"})
+@case("registry.token-elsewhere", level=MUST, since="0.1", ref=refs.OCI_TOKENS, features={"login", "ca"})
 def test_token_elsewhere(lab: Lab) -> None:
     """The token endpoint may be at another origin.
 
-    Docker Hub's is at auth.docker.io, GitLab's at gitlab.com.
+    Docker Hub's is at auth.docker.io, GitLab's at gitlab.com. Both have TLS: without it no login may go there.
     """
     kit = kits.plain()
-    registry = lab.registry(auth=Bearer(_USERS, elsewhere=True))
+    registry = lab.registry(auth=Bearer(_USERS, elsewhere=True), tls=True)
     lab.run(registry.add(kit, "iris", "v1"), login=_LOGIN).brought(kit)
 
 

@@ -117,6 +117,7 @@ class Response:
     start: int = 0
     stop: int | None = None
     chunked: bool = False
+    reason: str = ""  # instead of the usual phrase
 
     @property
     def end(self) -> int:
@@ -134,7 +135,7 @@ class Response:
             headers["Transfer-Encoding"] = "chunked"
         elif self.status not in {204, 304}:
             headers.setdefault("Content-Length", str(self.length))
-        reason = _PHRASES.get(self.status, "Status")
+        reason = self.reason or _PHRASES.get(self.status, "Status")
         lines = [f"HTTP/1.1 {self.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

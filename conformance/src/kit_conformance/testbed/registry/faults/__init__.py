@@ -24,6 +24,7 @@ from kit_conformance.testbed.registry.faults.endless import (
     Endless,
     EndlessTrailers,
 )
+from kit_conformance.testbed.registry.faults.logins import Challenge, RepeatLogin
 from kit_conformance.testbed.registry.faults.network import (
     Bandwidth,
     Cut,
@@ -40,6 +41,7 @@ from kit_conformance.testbed.registry.faults.redirects import Redirect, Redirect
 __all__ = [
     "Bandwidth",
     "BodyFault",
+    "Challenge",
     "Chunked",
     "Cut",
     "Drop",
@@ -57,6 +59,7 @@ __all__ = [
     "Redirect",
     "RedirectLoop",
     "RedirectTo",
+    "RepeatLogin",
     "Replace",
     "Reset",
     "Slices",
