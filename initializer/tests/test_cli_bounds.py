@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import kit_initializer
 from initializer.tests.destinations import KITFILE
 from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import Registry, faults
@@ -121,6 +122,21 @@ def test_a_signal_while_modules_are_loaded_leaves_no_traceback(
     process.send_signal(number)
     _, text = process.communicate(timeout=10)
     assert (process.returncode, text) == (128 + number, "")
+
+
+def test_nothing_is_loaded_before_signals_are_handled() -> None:
+    """An interrupt while Python loads a module is a traceback."""
+    script = "import os, sys; old = set(sys.modules); import kit_initializer.__main__; print(*set(sys.modules) - old)"
+    path = os.path.dirname(os.path.dirname(kit_initializer.__file__))
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name for name in run.stdout.split() if name not in sys.builtin_module_names}
+    assert loaded == {"__future__", "kit_initializer", "kit_initializer.__main__"}
 
 
 def test_lines_are_dropped_whole_and_come_again_when_there_is_room() -> None:

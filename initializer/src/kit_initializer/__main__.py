@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+# `signal` without its enums: to load those takes a millisecond, in which an interrupt is a traceback
+import _signal  # type: ignore[import-not-found]  # it has no stub
 import gc
 import os
-import signal
 import sys
 
 
 def main() -> None:
     """Run, and end without the interpreter's own clean-up: everything is written and closed by then."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # until the command has its own
-        signal.signal(number, lambda number, _: os._exit(128 + number))
+    for number in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM):  # until the command has its own
+        _signal.signal(number, lambda number, _: os._exit(128 + number))
     _open_standard_files()
     gc.disable()  # modules are no garbage: to look for some while they are loaded takes a millisecond
     from kit_initializer import cli  # noqa: PLC0415 - nothing is imported by importing this module

@@ -13,7 +13,7 @@ from kit_initializer.errors import InitializerError, UnreachableError
 from kit_initializer.http import dial
 from kit_initializer.http.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.http.url import Origin, split
-from kit_initializer.http.wire import ClosedError, ProtocolError, Wire
+from kit_initializer.http.wire import ClosedError, NotHTTPError, ProtocolError, Wire
 
 if TYPE_CHECKING:
     import ssl
@@ -247,6 +247,6 @@ def _explain(where: str, error: Exception) -> Exception:
         return unreachable(where, "the connection was closed")
     reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
     hint = ""
-    if isinstance(error, ProtocolError):
+    if isinstance(error, NotHTTPError):
         hint = "does the registry speak TLS? Then leave --plain-http out"
     return unreachable(where, reason, hint=hint)

@@ -31,6 +31,10 @@ class ProtocolError(Exception):
     """The peer does not speak HTTP/1.1 as it should."""
 
 
+class NotHTTPError(ProtocolError):
+    """What comes is not HTTP at all."""
+
+
 class ClosedError(Exception):
     """The peer has closed the connection where a message should have begun."""
 
@@ -129,7 +133,7 @@ class Wire:
         self._ahead = b""
         while (end := received.find(_BLANK)) < 0:
             if len(received) > _HEAD_BYTES or (received and not b"HTTP/1.".startswith(received[:7])):
-                raise ProtocolError("the answer is not HTTP")
+                raise NotHTTPError("the answer is not HTTP")
             data = self._more(self.until)
             if not data:
                 raise ProtocolError("the answer ends in its head") if received else ClosedError
@@ -139,7 +143,7 @@ class Wire:
         version, _, rest = first.decode("latin-1").partition(" ")
         code, _, reason = rest.partition(" ")
         if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
-            raise ProtocolError("the answer is not HTTP")
+            raise NotHTTPError("the answer is not HTTP")
         return int(code), printable(reason.strip(), _REASON_CHARACTERS), Headers(lines)
 
     def _more(self, until: Deadline) -> bytes:
