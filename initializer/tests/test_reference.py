@@ -117,6 +117,14 @@ def test_refuses_and_helps(text: str, message: str, hint: str) -> None:
         "kit://ada:s3cret@r.example",
         "kit://ada:s3 cret@r.example/iris",
         "s3://ada:s3cret@bucket/iris",
+        "kit:/ada:s3cret@r.example/iris",
+        "kit:/ada:s3cret@r.example",
+        "kit://ada:12/s3cret@r.example/iris",
+        "kit://ada:s3cret/12@r.example",
+        "kit://ada:s3cret/12@r.example:5000/iris:v1",
+        "kit://ada:s3cret#12@r.example/iris",
+        "kit://ada:x@s3cret@r.example/iris",
+        "kit://r.example/iris?token=s3cret",
     ],
 )
 def test_never_repeats_a_login(text: str) -> None:

@@ -92,9 +92,15 @@ def is_digest(text: str) -> bool:
 
 
 def _refuse_credentials(text: str) -> None:
-    """Raise UsageError for `user:password@host`, before anything is said that would show the text."""
-    _, at, rest = text.partition("/")[0].rpartition("@")
-    if at and not rest.startswith(tuple(f"{algorithm}:" for algorithm in _HEX_LENGTH)):
+    """Raise UsageError for `user:password@host`, before anything is said that would show the text.
+
+    A slash may be part of the password: what follows the last "@" is a digest, without a slash, or a host.
+    """
+    before, at, rest = text.rpartition("@")
+    host, slash, _ = before.partition("/")
+    _, colon, port = host.rpartition("]")[2].partition(":")
+    login = not slash or "/" in rest or (colon and not port.isdigit())
+    if at and login and not rest.startswith(tuple(f"{algorithm}:" for algorithm in _HEX_LENGTH)):
         hint = "leave out what is before '@' and set KIT_USER and KIT_PASSWORD"
         raise UsageError("a reference holds no login", hint=hint)
 
@@ -194,5 +200,6 @@ def _check_digest(digest: str) -> None:
 
 def _shown(text: str) -> str:
     """Return what of a text can be printed in one line."""
-    line = text if text.isprintable() else ascii(text)
+    line, query, _ = (text if text.isprintable() else ascii(text)).partition("?")
+    line += "?…" if query else ""  # what follows may be a signature
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

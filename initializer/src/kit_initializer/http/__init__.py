@@ -3,7 +3,7 @@
 from kit_initializer.http.network import Network
 from kit_initializer.http.retry import Pace, Patience, StoppedError, TransientError, retry_after, unreachable
 from kit_initializer.http.transport import Response, Transport
-from kit_initializer.http.url import Origin, origin_of
+from kit_initializer.http.url import Origin, join, origin_of
 
 __all__ = [
     "Network",
@@ -14,6 +14,7 @@ __all__ = [
     "StoppedError",
     "TransientError",
     "Transport",
+    "join",
     "origin_of",
     "retry_after",
     "unreachable",

@@ -55,6 +55,18 @@ def origin_of(url: str) -> Origin:
     return split(url)[0]
 
 
+def join(base: str, location: str) -> str:
+    """Return the absolute URL that a Location means (RFC 9110, 10.2.2); UnreachableError when it is none."""
+    if location.lower().startswith(("http://", "https://")):
+        return location
+    from urllib.parse import urljoin  # noqa: PLC0415 - most registries give the whole address
+
+    try:
+        return urljoin(base, location)
+    except ValueError:  # a bracket that is not closed
+        raise UnreachableError(f"{shown(location)!r} is not an http or https URL") from None
+
+
 def _host_and_port(authority: str) -> tuple[str, str]:
     if authority.startswith("["):
         host, bracket, port = authority[1:].partition("]")

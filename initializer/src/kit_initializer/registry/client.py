@@ -13,6 +13,7 @@ from kit_initializer.http import (
     Response,
     TransientError,
     Transport,
+    join,
     origin_of,
     retry_after,
     unreachable,
@@ -208,11 +209,7 @@ class Repository:
             response.close()
             if not location:
                 raise unreachable(what, f"{origin_of(asked)} redirects to nowhere")
-            following = location
-            if not location.lower().startswith(("http://", "https://")):
-                from urllib.parse import urljoin  # noqa: PLC0415 - most registries give the whole address
-
-                following = urljoin(asked, location)
+            following = join(asked, location)
             if origin_of(following).scheme == "http" and origin_of(asked).scheme == "https":
                 raise TLSError(f"{what}: {origin_of(asked)} redirects to {origin_of(following)} without TLS")
             asked = following
