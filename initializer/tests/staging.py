@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit_initializer.publish import (
-    Delivery,
-    Destination,
-    Entry,
-    Kit,
-)
+from kit_initializer.listing import Entry, Listing
+from kit_initializer.publish import Delivery, Destination, Kit
+from kit_initializer.publish.record import path_line, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-KIT = Kit("kit://r.example/k:v1", "sha256:1", "filters ['model']", (Entry("a/b", 3, 0xABC), Entry("ü", 0, 0)))
+    from kit_initializer.publish import Staging
+
+URI = "kit://r.example/k:v1"
+ENTRIES = (Entry("a/b", 3, 0xABC), Entry("ü", 0, 0))
+KIT = Kit(URI, "sha256:1", "filters ['model']", 2, 3)
 
 
 @contextlib.contextmanager
@@ -26,29 +28,35 @@ def opened(folder: Path) -> Iterator[Destination]:
         yield made
 
 
-def staged(
-    made: Destination, files: Mapping[str, bytes | None], uri: str = "kit://r.example/k:v1"
-) -> Delivery:
+def staged(made: Destination, files: Mapping[str, bytes | None], uri: str = URI) -> Delivery:
     """Stage a kit; None is an empty folder."""
-    staging = made.staging()
-    tree = staging.tree()
-    for path, body in files.items():
-        full = Path(staging.path, "kit-0", path)
-        (full if body is None else full.parent).mkdir(parents=True, exist_ok=True)
-        if body is not None:
-            full.write_bytes(body)
-    entries = [Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None]
-    return Delivery(staging, tree, Kit(uri, "sha256:1", "", tuple(entries)))
+    return fill(made.staging(), files, uri, "sha256:1")
 
 
 def staged_beside(first: Delivery, files: Mapping[str, bytes | None], uri: str) -> Delivery:
     """Stage one more kit for the destination of `first`."""
-    number = len(list(Path(first.staging.path).glob("kit-*")))
-    tree = first.staging.tree()
+    return fill(first.staging, files, uri, "sha256:2")
+
+
+def fill(staging: Staging, files: Mapping[str, bytes | None], uri: str, digest: str) -> Delivery:
+    """Stage a kit in a new tree."""
+    number = len(list(Path(staging.path).glob("kit-*")))
+    tree = staging.tree()
     for path, body in files.items():
-        full = Path(first.staging.path, f"kit-{number}", path)
+        full = Path(staging.path, f"kit-{number}", path)
         (full if body is None else full.parent).mkdir(parents=True, exist_ok=True)
         if body is not None:
             full.write_bytes(body)
-    entries = [Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None]
-    return Delivery(first.staging, tree, Kit(uri, "sha256:2", "", tuple(entries)))
+    listing = Listing(
+        Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None
+    )
+    return Delivery(staging, tree, Kit(uri, digest, "", len(listing), listing.bytes), listing)
+
+
+def recorded(
+    state: str, entries: Iterable[Entry] = ENTRIES, paths: Iterable[str] = (), kit: Kit = KIT
+) -> bytes:
+    """Return a record with these files, and with these empty folders ("a/") or stale files."""
+    file = io.BytesIO()
+    write(file, state, [kit], [*map(bytes, Listing(entries).lines()), *map(path_line, paths)])
+    return file.getvalue()

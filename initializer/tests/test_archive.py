@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.kits import Header, Tar, pack, tars
 from kit_conformance.testbed.kits.layers import zstd
-from kit_initializer.archive import File, Limits, Tree, unpack
+from kit_initializer.archive import Limits, Tree, unpack
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
+from kit_initializer.listing import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +41,8 @@ def test_files_and_folders(unpacker: Unpacker) -> None:
         "run": 0o755,
     }
     assert sorted(tree.files) == [
-        File("model/v1/d/e/f", 3000, zlib.crc32(b"abc" * 1000)),
-        File("model/v1/run", 0, 0),
+        Entry("model/v1/d/e/f", 3000, zlib.crc32(b"abc" * 1000)),
+        Entry("model/v1/run", 0, 0),
     ]
 
 

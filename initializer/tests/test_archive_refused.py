@@ -15,8 +15,9 @@ from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.kits import Header, Tar, hostile, tars
 from kit_conformance.testbed.kits.layers import zstd
 from kit_initializer import modelkit
-from kit_initializer.archive import File, Limits
+from kit_initializer.archive import Limits
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
+from kit_initializer.listing import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -260,7 +261,7 @@ def test_writes_that_take_a_part_only(unpacker: Unpacker, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:1000]))
     unpacker.unpack(bytes(Tar().file("a", b"ab" * 2500)))
     assert unpacker.found() == {"a": b"ab" * 2500}
-    assert unpacker.tree.files == [File("a", 5000, zlib.crc32(b"ab" * 2500))]
+    assert list(unpacker.tree.files) == [Entry("a", 5000, zlib.crc32(b"ab" * 2500))]
 
 
 def test_a_folder_that_another_layer_makes_at_the_same_moment(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import json
 import os
+import stat
 import tempfile
 import time
 import zlib
@@ -14,62 +16,87 @@ from pathlib import Path
 
 import pytest
 
-from initializer.tests.staging import KIT, opened, staged
+from initializer.tests.staging import ENTRIES, KIT, opened, recorded, staged
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import DestinationError, UnreachableError
+from kit_initializer.listing import Entry
 from kit_initializer.publish import (
     RECORD_NAME,
     Collisions,
     Destination,
-    Entry,
     destination,
     explain,
     publish,
 )
-from kit_initializer.publish.destination import folders_above, remove_tree
-from kit_initializer.publish.record import PUBLISHED, PUBLISHING, Record, load
+from kit_initializer.publish import staging as staging_module
+from kit_initializer.publish.folders import remove_tree
+from kit_initializer.publish.record import PUBLISHED, PUBLISHING, Record, adopted_line, load, write
 
 # the record
 
 
+def of(text: bytes) -> Record | None:
+    return load(io.BytesIO(text))
+
+
 def test_a_record_is_what_was_written() -> None:
-    for record in (Record(PUBLISHING, (KIT, KIT), ("old", "ö")), Record(PUBLISHED, ())):
-        assert load(record.dump()) == record
-    record = Record(PUBLISHING, (KIT, KIT._replace(files=(Entry("a/b", 9, 9),))), ("old",))
-    assert record.owned() == {"a/b", "ü", "old"}
-    assert record.entries() == {"a/b": Entry("a/b", 9, 9), "ü": Entry("ü", 0, 0)}
-    assert record.dump().isascii()
-    assert json.loads(record.dump())["version"] == 1
+    text = recorded(PUBLISHING, paths=["empty/", "old", "ö/x"])
+    record = of(text)
+    assert record is not None
+    assert (record.state, record.kits) == (PUBLISHING, (KIT,))
+    assert [line.entry for line in record.lines() if line.entry] == list(ENTRIES)
+    assert [line.path for line in record.lines() if line.stale] == ["old", "ö/x"]
+    assert [line.path for line in record.lines() if line.folder] == ["empty/"]
+    assert set(record.ours()) == {"a/b", "ü", "old", "ö/x"}
+    assert record.folders() == {"a", "empty", "ö"}
+    assert text.isascii()
+    assert json.loads(text)["version"] == 2, "a person, and any tool, can read it"
+
+
+def test_an_adopted_file_is_not_ours() -> None:
+    file = io.BytesIO()
+    write(file, PUBLISHED, [KIT], [adopted_line(ENTRIES[0])])
+    record = load(file)
+    assert record is not None
+    assert not list(record.ours())
+    assert [line.entry for line in record.lines()] == [ENTRIES[0]]
 
 
 @pytest.mark.parametrize(
     "path", ["", "/a", "a/", "a//b", ".", "a/../b", "../a", "a\0", "\ud800", 3, None, ["a"]]
 )
-def test_a_path_that_leads_elsewhere_makes_no_record(path: object) -> None:
-    good = json.loads(Record(PUBLISHED, (KIT,), ("old",)).dump())
-    assert load(json.dumps(good).encode()) is not None
-    assert load(json.dumps(good | {"stale": [path]}).encode()) is None
-    good["kits"][0]["files"][0]["path"] = path
-    assert load(json.dumps(good).encode()) is None
+def test_a_path_that_leads_elsewhere_makes_no_line(path: object) -> None:
+    good = recorded(PUBLISHED, paths=["old"])
+    record = of(good.replace(b'["a/b",', json.dumps([path]).encode()[:-1] + b","))
+    assert record is not None
+    with pytest.raises(ValueError):
+        list(record.lines())
+    assert "old" not in set(record.ours()), "what stands behind a damaged line is not trusted"
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"version": 2}, {"version": "1"}, {"state": "other"}, {"state": []}, {"kits": 3}, {"kits": [{}]}],
+    ("old", "new"),
+    [
+        (b'"version":2', b'"version":1'),
+        (b'"version":2', b'"version":"2"'),
+        (b'"state":"published"', b'"state":"other"'),
+        (b'"state":"published"', b'"state":[]'),
+        (b'"kits":[{', b'"kits":3,"x":[{'),
+        (b'"files":2', b'"files":"2"'),
+        (b'"digest"', b'"digits"'),
+        (b"[]]}\n", b""),
+        (b"[]]}\n", b"[]]}"),
+        (b"[]]}\n", b"[]]}\n\n"),
+    ],
 )
-def test_other_records_are_none_of_ours(change: dict[str, object]) -> None:
-    good = json.loads(Record(PUBLISHED, (KIT,)).dump())
-    assert load(json.dumps(good | change).encode()) is None
-    del good["stale"]
-    assert load(json.dumps(good).encode()) is None
+def test_other_records_are_not_ours(old: bytes, new: bytes) -> None:
+    good = recorded(PUBLISHED)
+    assert of(good) is not None
+    assert old in good
+    assert of(good.replace(old, new)) is None
 
 
 # the folder
-
-
-def test_folders_above() -> None:
-    assert folders_above("a/b/c") == ["a/b", "a"]
-    assert folders_above("a") == []
 
 
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +140,14 @@ def test_a_volume_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_a_link_in_the_place_of_the_record_is_none_of_ours(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
-    outside.write_bytes(Record(PUBLISHED, (KIT,)).dump())
+    outside.write_bytes(recorded(PUBLISHED))
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / RECORD_NAME).symlink_to(outside)
     with opened(tmp_path / "d") as made:
         assert made.record is None
         publish([staged(made, {"a": b"1"})], Collisions.REFUSE)
     assert not (tmp_path / "d" / RECORD_NAME).is_symlink()
-    assert load(outside.read_bytes()) is not None
+    assert outside.read_bytes() == recorded(PUBLISHED)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO])
@@ -170,7 +197,7 @@ def test_room_is_looked_at_where_a_volume_is_its_own(
         volume = os.statvfs(place)
         made.room(volume.f_bavail * volume.f_frsize // 2)
         if own:
-            with pytest.raises(DestinationError, match="bytes free where the kit needs") as caught:
+            with pytest.raises(DestinationError, match=r"B free, the kit needs 1152921.5 TB") as caught:
                 made.room(1 << 60)
             assert str(place) in str(caught.value)
             assert caught.value.hint
@@ -200,20 +227,52 @@ def test_room_is_no_matter_where_mounts_cannot_be_read(
         made.room(1 << 60)
 
 
-def test_a_folder_where_a_file_should_be_is_not_intact(tmp_path: Path) -> None:
-    (tmp_path / "d" / "a").mkdir(parents=True)
-    size = (tmp_path / "d" / "a").stat().st_size
-    with opened(tmp_path / "d") as made:
-        assert not made.intact({"a": Entry("a", size, 0)})
-        assert not made.intact({"b": Entry("b", 0, 0)})
-        (tmp_path / "d" / "b").write_bytes(b"b")
-        assert made.intact({"b": Entry("b", 1, zlib.crc32(b"b"))})
-        assert not made.intact({"b": Entry("b", 1, zlib.crc32(b"c"))})
-        assert not made.intact({"b": Entry("b", 2, zlib.crc32(b"b"))})
-        assert made.intact({})
-        (tmp_path / "d" / "large").write_bytes(large := os.urandom(2_500_000))
-        assert made.intact({"large": Entry("large", len(large), zlib.crc32(large))})
-        assert not made.intact({"large": Entry("large", len(large), zlib.crc32(large[1_048_576:]))})
+def intact(folder: Path, entry: Entry) -> bool:
+    (folder / RECORD_NAME).write_bytes(recorded(PUBLISHED, [entry]))
+    with opened(folder) as made:
+        return made.intact()
+
+
+def test_what_is_intact(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert not intact(tmp_path, Entry("a", (tmp_path / "a").stat().st_size, 0))
+    assert not intact(tmp_path, Entry("b", 0, 0))
+    (tmp_path / "b").write_bytes(b"b")
+    assert intact(tmp_path, Entry("b", 1, zlib.crc32(b"b")))
+    assert not intact(tmp_path, Entry("b", 1, zlib.crc32(b"c")))
+    assert not intact(tmp_path, Entry("b", 2, zlib.crc32(b"b")))
+    (tmp_path / "large").write_bytes(large := os.urandom(2_500_000))
+    assert intact(tmp_path, Entry("large", len(large), zlib.crc32(large)))
+    assert not intact(tmp_path, Entry("large", len(large), zlib.crc32(large[1_048_576:])))
+
+
+@pytest.mark.parametrize("kind", ["link", "folder-link", "fifo", "device", "mode-0"])
+def test_what_is_never_intact(tmp_path: Path, kind: str) -> None:
+    """Only a plain file that a server may read is a file of the kit; and nothing is waited for."""
+    place, entry = tmp_path / "place", Entry("d/a", 1, zlib.crc32(b"a"))
+    (place / "d").mkdir(parents=True)
+    (place / "d" / "a").write_bytes(b"a")
+    assert intact(place, entry)
+    (place / "d" / "a").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").write_bytes(b"a")
+    if kind == "link":
+        (place / "d" / "a").symlink_to(tmp_path / "elsewhere" / "a")
+    elif kind == "folder-link":
+        (place / "d").rmdir()
+        (place / "d").symlink_to(tmp_path / "elsewhere")
+    elif kind == "fifo":
+        os.mkfifo(place / "d" / "a")
+    elif kind == "device":
+        entry = Entry("d/a", 0, 0)
+        (place / "d" / "a").symlink_to("/dev/zero")
+        if os.geteuid() == 0:
+            (place / "d" / "a").unlink()
+            os.mknod(place / "d" / "a", 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    else:
+        (place / "d" / "a").write_bytes(b"a")
+        (place / "d" / "a").chmod(0)
+    assert not intact(place, entry)
 
 
 def test_trees_are_removed_without_following_links(tmp_path: Path) -> None:
@@ -233,6 +292,18 @@ def test_trees_are_removed_without_following_links(tmp_path: Path) -> None:
     assert (outside / "d").is_dir()
 
 
+def abandoned(folder: Path) -> Path:
+    """Return the staging of a run of this machine that was killed."""
+    with opened(folder) as made:
+        staging = made.staging()
+        left = Path(staging.path)
+        saved = left.with_name(left.name + "-killed")
+        (left / "kit-0").mkdir()
+        left.rename(saved)
+        staging.remove()
+    return saved
+
+
 def test_what_a_killed_run_meant_to_do_is_completed(tmp_path: Path) -> None:
     with opened(tmp_path) as made:
         delivery = staged(made, {"a": b"1"})
@@ -245,17 +316,16 @@ def test_what_a_killed_run_meant_to_do_is_completed(tmp_path: Path) -> None:
         assert made.record is not None
         made.settle()
         assert (tmp_path / "older").exists()
-        begun = made.record._replace(
-            state=PUBLISHING, stale=("old/deep/x", "older", "gone", "gone/too", "half/x")
-        )
-        (tmp_path / RECORD_NAME).write_bytes(begun.dump())
-        (tmp_path / ".kit-staging-1").mkdir()
-        (tmp_path / "half").mkdir()
+    stale = ["old/deep/x", "older", "gone", "gone/too", "half/x"]
+    (tmp_path / RECORD_NAME).write_bytes(recorded(PUBLISHING, [Entry("a", 1, zlib.crc32(b"1"))], stale))
+    abandoned(tmp_path)
+    (tmp_path / "half").mkdir()
     with opened(tmp_path) as made:
         made.settle()
     with opened(tmp_path) as made:
         assert made.record is not None
-        assert (made.record.state, made.record.stale) == (PUBLISHED, ())
+        assert made.record.state == PUBLISHED
+        assert [line.path for line in made.record.lines()] == ["a"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [RECORD_NAME, "a", "old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine"]
 
@@ -267,7 +337,7 @@ def test_a_volume_that_refuses_to_be_settled(tmp_path: Path, monkeypatch: pytest
         del dir_fd
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
-    (tmp_path / RECORD_NAME).write_bytes(Record(PUBLISHING, (), ("old",)).dump())
+    (tmp_path / RECORD_NAME).write_bytes(recorded(PUBLISHING, [], ["old"]))
     (tmp_path / "old").write_bytes(b"")
     with opened(tmp_path) as made:
         monkeypatch.setattr(os, "unlink", refuse)
@@ -280,20 +350,71 @@ def test_a_volume_that_refuses_to_be_settled(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "old").exists()
 
 
-def test_staging_that_cannot_be_removed_is_left_to_the_next_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_staging_that_cannot_be_removed_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, *, dir_fd: int | None = None) -> None:
         del dir_fd
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
-    with opened(tmp_path) as made:
-        delivery = staged(made, {"a": b""})
+    said: list[str] = []
+    left = abandoned(tmp_path)
+    with contextlib.closing(Destination(str(tmp_path), said.append)) as made:
         monkeypatch.setattr(os, "rmdir", refuse)
-        delivery.staging.remove()
-        with pytest.raises(DestinationError, match=f"^{tmp_path}: Input/output error"):
-            made.staging()
+        staging = made.staging()
         monkeypatch.undo()
+        assert said == [f"{left}, left by another run, cannot be removed: Input/output error"]
+        staging.remove()
+        made.staging().remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_staging_of_a_run_that_lives_is_left_alone(tmp_path: Path) -> None:
+    """Where locks are a node's own two runs are in one folder: neither removes what the other works in."""
+    with opened(tmp_path) as made:
+        living = staged(made, {"a": b"1"})
+        fcntl.flock(made.handle, fcntl.LOCK_UN)  # a lock that another node does not see
+        with opened(tmp_path) as other:
+            other.staging().remove()
+            other.settle()
+        assert Path(living.staging.path).is_dir()
+        publish([living], Collisions.REFUSE)
+        living.staging.remove()
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(("age", "removed"), [(10, False), (3000, True)])
+def test_staging_of_another_node_goes_when_nobody_touches_it(
+    tmp_path: Path, *, age: int, removed: bool
+) -> None:
+    foreign = tmp_path / ".kit-staging-000000000000-7-1f"
+    foreign.mkdir()
+    os.utime(foreign, (time.time() - age,) * 2)
+    with opened(tmp_path) as made:
+        made.staging().remove()
+    assert foreign.exists() is not removed
+
+
+def test_the_staging_of_a_run_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging_module, "_BEAT_S", 0.05)
+    with opened(tmp_path) as made:
+        staging = made.staging()
+        os.utime(staging.path, (1, 1))
+        until = time.monotonic() + 10
+        while os.stat(staging.path).st_mtime < 2:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        staging.remove()
+
+
+def test_folders_1500_deep_are_removed(tmp_path: Path) -> None:
+    left = abandoned(tmp_path)
+    handle = os.open(left, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    with opened(tmp_path) as made:
         made.staging().remove()
     assert not list(tmp_path.iterdir())
 
@@ -304,5 +425,6 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path, name: str) -> None:
     with pytest.raises(DestinationError, match=f"^{tmp_path}/{name}: Not a directory"):
         Destination(str(tmp_path / name), lambda _: None)
     (tmp_path / RECORD_NAME).mkdir()
-    with pytest.raises(DestinationError, match=f"^{tmp_path}/{RECORD_NAME}: Is a directory"):
+    with pytest.raises(DestinationError, match=f"^{tmp_path}/{RECORD_NAME} is a folder") as caught:
         Destination(str(tmp_path), lambda _: None)
+    assert caught.value.hint == "remove that folder"

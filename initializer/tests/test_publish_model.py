@@ -17,7 +17,8 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from kit_initializer.errors import DestinationError
-from kit_initializer.publish import Collisions, Delivery, Destination, Entry, Kit, publish
+from kit_initializer.listing import Entry, Listing
+from kit_initializer.publish import Collisions, Delivery, Destination, Kit, folders, merge, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,7 @@ def doomed(death: int) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         if death:
+            patch.setattr(merge, "rename_new", dying(folders.rename_new, "rename"))
             for name in CHANGES:
                 patch.setattr(os, name, dying(getattr(os, name), name))
         yield
@@ -129,6 +131,7 @@ class Model:
                         return False
                     if step.collisions is Collisions.KEEP:
                         kept.add(path)
+        kept |= {path for path, body in step.files.items() if foreign.get(path) == body}  # adopted, not ours
         ours = {path: body for path, body in step.files.items() if path not in kept}
         self.files = {path: body for path, body in foreign.items() if path not in ours} | ours
         self.ours = set(ours)
@@ -144,10 +147,9 @@ def stage(destination: Destination, kits: tuple[Mapping[str, bytes], ...]) -> li
             folder = Path(f"/proc/self/fd/{root}", path).parent
             folder.mkdir(parents=True, exist_ok=True)
             (folder / Path(path).name).write_bytes(body)
-        entries = tuple(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
-        deliveries.append(
-            Delivery(staging, root, Kit(f"kit://r.example/k:{number}", "sha256:0", "", entries))
-        )
+        listing = Listing(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
+        kit = Kit(f"kit://r.example/k:{number}", "sha256:0", "", len(listing), listing.bytes)
+        deliveries.append(Delivery(staging, root, kit, listing))
     return deliveries
 
 
@@ -211,8 +213,8 @@ def check(steps: list[Step]) -> None:
             with contextlib.closing(Destination(str(folder), lambda _: None)) as destination:
                 if succeeds:
                     assert destination.record is not None
-                    assert destination.record.owned() == model.ours
-                    assert destination.intact(destination.record.entries())
+                    assert set(destination.record.ours()) == model.ours
+                    assert destination.intact()
     finally:
         shutil.rmtree(folder)
 

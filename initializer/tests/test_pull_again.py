@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from kit_conformance.testbed.kits import Noise, index, pack
 from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from initializer.tests.conftest import Command, Trees
     from kit_conformance.testbed.registry import Registry
 
@@ -141,7 +140,8 @@ def test_what_an_unfinished_run_left_is_swept(
     registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     uri = registry.add(KIT, "iris", "v1")
-    left = destination / ".kit-staging-1-abc" / "kit-0" / "model"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").replace("-", "")[:12]
+    left = destination / f".kit-staging-{boot}-1-abc" / "kit-0" / "model"
     left.mkdir(parents=True)
     (left / "weights.bin").write_bytes(b"half")
     (left / "link").symlink_to("/etc")

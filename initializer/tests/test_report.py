@@ -18,9 +18,9 @@ from kit_initializer.report import (
     Progress,
     Reporter,
     leave_message,
-    size,
     success,
 )
+from kit_initializer.sizes import size
 
 OUTCOME = Outcome("kit://r.example/k:v1", "sha256:1", "native", 3, 2_500_000, 0.5, unchanged=False)
 ERROR = IntegrityError("layer sha256:1\nof kit://r.example/k:v1  does not match", hint="push the kit again")

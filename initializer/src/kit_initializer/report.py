@@ -7,6 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kit_initializer.sizes import size
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -111,15 +113,6 @@ class Progress:
             rate=int(rate),
         )
         self._last, self._last_done = now, done
-
-
-def size(count: float) -> str:
-    """Return bytes for people, in decimal units: "1.2 GB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def success(outcomes: Sequence[Outcome]) -> str:

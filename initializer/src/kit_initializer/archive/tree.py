@@ -10,10 +10,11 @@ import contextlib
 import errno
 import os
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
+from kit_initializer.listing import Entry, Listing
 from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
@@ -26,22 +27,18 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Handles of directories kept open at a time by one layer; 8 layers at once stay far below 256 open files.
 _OPEN_DIRECTORIES = 16
 
+# How many paths are named that are left out.
+_LEFT_OUT = 5
+
 FILE_MODE, EXECUTABLE_MODE, DIRECTORY_MODE = 0o644, 0o755, 0o755
-
-
-class File(NamedTuple):
-    """One file as it was written: path relative to the tree with "/", size in bytes, CRC-32 of the content."""
-
-    path: str
-    size: int
-    crc32: int
 
 
 class Tree:
     """A directory to be filled by several layers at once. `root` is an open directory handle that stays the caller's.
 
-    `keep` says which paths are wanted at all; others are read past. `wrote` is told the bytes of content as they
-    land. The process's umask must be 0: modes are set when a file is created, without a second system call.
+    `keep` says which paths are wanted at all; others are read past. So are those with a name that starts as one of
+    `reserved`, and `left_out` names the first few of them. `files` lists what was written. The process's umask
+    must be 0: modes are set when a file or folder (`folder_mode`) is made, without a second system call.
     """
 
     def __init__(
@@ -50,17 +47,31 @@ class Tree:
         limits: Limits,
         *,
         keep: Callable[[str], bool] | None = None,
+        folder_mode: int = DIRECTORY_MODE,
+        reserved: tuple[str, ...] = (),
     ) -> None:
         self.root = root
         self.limits = limits
         self.keep = keep
-        self.files: list[File] = []
+        self.folder_mode = folder_mode
+        self.files = Listing()
+        self.left_out: list[str] = []
+        self._reserved = reserved
         self._lock = Lock()
 
-    def add(self, files: Iterable[File]) -> None:
+    def add(self, files: Listing) -> None:
         """Take note of what one layer has written."""
         with self._lock:
             self.files.extend(files)
+
+    def leaves_out(self, parts: list[str]) -> bool:
+        """Say whether a path has a reserved name, and take note of it if so."""
+        if not self._reserved or not any(part.startswith(self._reserved) for part in parts):
+            return False
+        with self._lock:
+            if len(self.left_out) < _LEFT_OUT:
+                self.left_out.append("/".join(parts))
+        return True
 
     def writer(self, directory: str, what: str) -> Writer:
         """Return a writer for one layer, whose names are relative to `directory` ("" for the tree itself)."""
@@ -104,7 +115,7 @@ class Writer:
         self._limits = tree.limits
         self._base = split(directory, tree.limits, what)
         self._handles: dict[str, int] = {}
-        self.files: list[File] = []
+        self.files = Listing()
         self.members = 0
 
     def __enter__(self) -> Self:
@@ -121,6 +132,14 @@ class Writer:
         if self.members > self._limits.members:
             raise UnsafeContentError(f"{self._what} holds more than {self._limits.members} entries")
 
+    def _check_length(self, path: str) -> None:
+        """Refuse a path that no program could open: the layer's folder and the name in it count together."""
+        longest = self._limits.path_bytes
+        if len(path) > longest // 4 and len(os.fsencode(path)) > longest:
+            raise UnsafeContentError(
+                f"{self._what} contains a path of more than {longest} bytes: {printable(path, 60)!r}"
+            )
+
     def _folder(self, parts: list[str]) -> int:
         """Return a handle of the folder, made with its parents where it is not there yet."""
         path = "/".join(parts)
@@ -134,7 +153,7 @@ class Writer:
             handle = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):  # another layer was first
-                os.mkdir(parts[-1], DIRECTORY_MODE, dir_fd=parent)
+                os.mkdir(parts[-1], self._tree.folder_mode, dir_fd=parent)
             handle = os.open(parts[-1], _DIRECTORY, dir_fd=parent)
         except NotADirectoryError as error:
             raise UnsafeContentError(f"{self._what} holds {path!r} as a file and as a folder") from error
@@ -149,6 +168,9 @@ class Writer:
         """Make a directory; one that is there already is as good."""
         self._count()
         parts = self._base + split(name, self._limits, self._what)
+        self._check_length("/".join(parts))
+        if self._tree.leaves_out(parts):
+            return
         if self._tree.keep is None:  # with patterns, folders appear only with the files that are kept in them
             self._folder(parts)
 
@@ -160,7 +182,9 @@ class Writer:
             raise UnsafeContentError(f"{self._what} holds a file without a name: {name!r}")
         parts = self._base + own
         path = "/".join(parts)
-        if self._tree.keep is not None and not self._tree.keep(path):
+        self._check_length(path)
+        wanted = self._tree.keep is None or self._tree.keep(path)
+        if self._tree.leaves_out(parts) or not wanted:
             for _ in content:
                 pass
             return
@@ -187,4 +211,4 @@ class Writer:
                 size += written
         finally:
             os.close(handle)
-        self.files.append(File(path, size, checksum))
+        self.files.add(Entry(path, size, checksum))

@@ -1,15 +1,16 @@
 """Verified files to a published tree: staging, the record, renames entry by entry, restarts."""
 
-from kit_initializer.publish.destination import Destination, Staging, explain
+from kit_initializer.publish.destination import Destination, explain
 from kit_initializer.publish.merge import Collisions, Delivery, publish
-from kit_initializer.publish.record import RECORD_NAME, Entry, Kit
+from kit_initializer.publish.record import RECORD_NAME, Kit
+from kit_initializer.publish.staging import STAGING_PREFIX, Staging
 
 __all__ = [
     "RECORD_NAME",
+    "STAGING_PREFIX",
     "Collisions",
     "Delivery",
     "Destination",
-    "Entry",
     "Kit",
     "Staging",
     "explain",

@@ -6,23 +6,27 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
+from kit_initializer import listing
 from kit_initializer.checksum import crc32
 from kit_initializer.deadline import NEVER
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
+from kit_initializer.publish.folders import Below, remove_empty, remove_file
+from kit_initializer.publish.staging import NO_LOCKS, Staging, sweep
+from kit_initializer.sizes import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from kit_initializer.deadline import Deadline
-    from kit_initializer.publish.record import Entry, Record
+    from kit_initializer.listing import Entry
+    from kit_initializer.publish.record import Line, Record
 
-STAGING_PREFIX = ".kit-staging-"
 _MOUNTS = "/proc/self/mountinfo"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
 # Why a file of an earlier run cannot be removed although all is well: it is gone, or other things are in its place.
@@ -35,7 +39,6 @@ _IN_THE_WAY = {
     errno.EEXIST,
     errno.EBUSY,
 }
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 def explain(error: OSError, path: str) -> DestinationError:
@@ -65,24 +68,46 @@ class Destination:
         *,
         deadline: Deadline = NEVER,
         lock_timeout: float = 3600.0,
+        record: RecordPlace | None = None,
     ) -> None:
         self.path = path
         self._deadline = deadline
+        self._say = say
         self.handle = -1
         try:
             _make_folders(path)
-            self.handle = os.open(path, _DIRECTORY)
+            self.handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._lock(say, deadline.nearer("KIT_LOCK_TIMEOUT", lock_timeout))
         except OSError as error:
             self.close()
             raise explain(error, path) from error
-        self.record: Record | None = self._load()
+        self.records = record or RecordPlace()
+        self.record: Record | None = None
+        try:
+            self.record = self.records.load(self)
+        except DestinationError:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Give the folder up."""
+        """Give the folder up. Never raises: all that mattered was written before."""
+        with contextlib.suppress(OSError, AttributeError):
+            if self.record is not None:
+                self.record.file.close()
         if self.handle >= 0:
-            os.close(self.handle)
+            with contextlib.suppress(OSError):
+                os.close(self.handle)
             self.handle = -1
+
+    @property
+    def folder_mode(self) -> int:
+        """The permissions of folders that are made in it: 0755, and group-writable where the volume's group is shared.
+
+        A volume with an fsGroup is group-writable and hands its group on (setgid); its next pod may have another user.
+        """
+        mode = os.fstat(self.handle).st_mode
+        shared = mode & stat.S_ISGID and mode & stat.S_IWGRP
+        return 0o775 if shared else 0o755
 
     def _lock(self, say: Callable[[str], None], until: Deadline) -> None:
         said = False
@@ -101,49 +126,39 @@ class Destination:
                     say(f"{self.path}: waiting for another run to finish")
                 time.sleep(until.within(0.1))
             except OSError as error:
-                if error.errno in _NO_LOCKS:
+                if error.errno in NO_LOCKS:
                     return  # a file system without locks: one run at a time is the caller's business there
                 raise
             else:
                 return
 
-    def _load(self) -> Record | None:
-        try:
-            with open(os.open(records.RECORD_NAME, _READ, dir_fd=self.handle), "rb") as file:
-                return records.load(file.read())
-        except OSError as error:
-            if error.errno in {errno.ENOENT, errno.ELOOP}:  # none, or a link, which is none of ours
-                return None
-            self.close()
-            raise explain(error, f"{self.path}/{records.RECORD_NAME}") from error
-
-    def sweep(self) -> None:
-        """Remove what earlier runs left in staging. Only called under the lock: nobody is using it."""
-        for name in os.listdir(self.handle):
-            if name.startswith(STAGING_PREFIX):
-                remove_tree(self.handle, name)
-
     def settle(self) -> None:
         """Complete what a killed run has left: its staging goes, and so do files that it meant to remove."""
         record = self.record
         try:
-            self.sweep()
+            sweep(self, self._say)
             if record is not None and record.state != records.PUBLISHED:
                 staging = Staging(self)
-                done = write_record(staging, record._replace(state=records.PUBLISHED, stale=()))
-                remove_stale(self.handle, record.stale)
-                place_record(staging, done)
-                staging.remove()
+                try:
+                    lines = (_text(line) for line in record.lines() if not line.stale)
+                    done = self.records.write(staging, records.PUBLISHED, record.kits, lines)
+                    remove_stale(self.handle, (line.path for line in record.lines() if line.stale))
+                    self.records.place(staging, done)
+                finally:
+                    staging.remove()
+        except ValueError:
+            return  # a damaged record: the next pull writes a new one
         except OSError as error:
             raise explain(error, self.path) from error
 
     def staging(self) -> Staging:
         """Return a new staging folder; DestinationError when the volume takes none."""
         try:
-            self.sweep()
-            return Staging(self)
+            staging = Staging(self)
+            sweep(self, self._say, staging)
         except OSError as error:
             raise explain(error, self.path) from error
+        return staging
 
     def room(self, needed: int) -> None:
         """Raise DestinationError when the volume certainly cannot take `needed` more bytes.
@@ -157,22 +172,34 @@ class Destination:
         free = volume.f_bavail * volume.f_frsize
         if needed > free:
             raise DestinationError(
-                f"{self.path} has {free} bytes free where the kit needs {needed}",
+                f"{self.path} has {size(free)} free, the kit needs {size(needed)}",
                 hint="give the volume more room, or remove what else is on it",
             )
 
-    def intact(self, entries: dict[str, Entry]) -> bool:
-        """Say whether every file is there with its size and content."""
+    def intact(self) -> bool:
+        """Say whether every file of the record is there, readable by all, with its size and content."""
+        if self.record is None:
+            return False
         buffer = memoryview(bytearray(_CHUNK))
-        return all(self._matches(entry, buffer) for entry in entries.values())
-
-    def _matches(self, entry: Entry, buffer: memoryview) -> bool:
         try:
-            handle = os.open(entry.path, _READ, dir_fd=self.handle)
+            with Below(self.handle) as below:
+                return all(
+                    self._matches(line.entry, below, buffer)
+                    for line in self.record.lines()
+                    if line.entry is not None
+                )
+        except ValueError:
+            return False
+
+    def _matches(self, entry: Entry, below: Below, buffer: memoryview) -> bool:
+        try:
+            folder, name = below.parent(entry.path)
+            handle = os.open(name, _READ, dir_fd=folder)
         except OSError:
             return False
         try:
-            if os.fstat(handle).st_size != entry.size:
+            found = os.fstat(handle)
+            if not is_plain(found) or found.st_size != entry.size:
                 return False
             seen = checksum = 0
             with open(handle, "rb", buffering=0, closefd=False) as file:
@@ -188,35 +215,71 @@ class Destination:
             os.close(handle)
 
 
-class Staging:
-    """A folder beside the final files, on the same mount, so that publishing is renaming."""
+class RecordPlace:
+    """Where a destination's record is kept: in the destination itself. `publish.elsewhere` has other places."""
 
-    def __init__(self, destination: Destination) -> None:
-        self.destination = destination
-        self.name = f"{STAGING_PREFIX}{os.getpid()}-{time.monotonic_ns():x}"
-        self.path = os.path.join(destination.path, self.name)
-        os.mkdir(self.name, 0o755, dir_fd=destination.handle)
-        self.handle = os.open(self.name, _DIRECTORY, dir_fd=destination.handle)
-        self._trees: list[int] = []
+    keeps = True
 
-    def tree(self) -> int:
-        """Return an open handle of a new, empty folder for one kit's files. Raises DestinationError."""
-        name = f"kit-{len(self._trees)}"
-        try:
-            os.mkdir(name, 0o755, dir_fd=self.handle)
-            handle = os.open(name, _DIRECTORY, dir_fd=self.handle)
-        except OSError as error:
-            raise explain(error, self.destination.path) from error
-        self._trees.append(handle)
-        return handle
+    def load(self, destination: Destination) -> Record | None:
+        """Return the record, None for none or one that is not ours. Raises DestinationError."""
+        return read_record(destination.handle, records.RECORD_NAME, destination.path)
 
-    def remove(self) -> None:
-        """Remove the folder with all that is still in it. Never raises: the next run sweeps what stays."""
-        for handle in self._trees:
-            os.close(handle)
-        os.close(self.handle)
-        with contextlib.suppress(OSError):
-            remove_tree(self.destination.handle, self.name)
+    def write(
+        self,
+        staging: Staging,
+        state: str,
+        kits: Iterable[records.Kit],
+        lines: Iterable[bytes | memoryview],
+    ) -> str:
+        """Write a record where it is not in force yet, and return its name. Raises OSError."""
+        name = f"record-{state}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with open(os.open(name, flags, 0o644, dir_fd=staging.handle), "wb") as file:
+            records.write(file, state, kits, lines)
+        return name
+
+    def place(self, staging: Staging, name: str) -> None:
+        """Replace the record, at one stroke, by one that was written. Raises OSError."""
+        os.rename(name, records.RECORD_NAME, src_dir_fd=staging.handle, dst_dir_fd=staging.destination.handle)
+
+
+def read_record(folder: int, name: str, path: str) -> Record | None:
+    """Return the record of a name in an open folder. Raises DestinationError for what cannot be read or replaced."""
+    try:
+        handle = os.open(name, _READ, dir_fd=folder)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO}:  # none, a link or a FIFO: not ours
+            return None
+        raise explain(error, f"{path}/{name}") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise DestinationError(
+                f"{path}/{name} is a folder, where the initializer keeps its record",
+                hint="remove that folder",
+            )
+        return None
+    file = open(handle, "rb")  # noqa: SIM115 - read again and again, until the destination is closed
+    try:
+        record = records.load(file)
+    except OSError as error:
+        file.close()
+        raise explain(error, f"{path}/{name}") from error
+    if record is None:
+        file.close()
+    return record
+
+
+def is_plain(found: os.stat_result) -> bool:
+    """Say whether it is a regular file that everybody may read, as a model server has to."""
+    return stat.S_ISREG(found.st_mode) and found.st_mode & 0o444 == 0o444
+
+
+def _text(line: Line) -> bytes:
+    if line.entry is None:
+        return records.path_line(line.path)
+    return records.adopted_line(line.entry) if line.adopted else listing.line(line.entry)
 
 
 def _make_folders(path: str) -> None:
@@ -232,72 +295,30 @@ def _make_folders(path: str) -> None:
             os.mkdir(each, 0o755)
 
 
-def remove_tree(parent: int, name: str) -> None:
-    """Remove a file or a folder with its content, below an open directory, following no link."""
-    try:
-        handle = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
-            raise
-        os.unlink(name, dir_fd=parent)
-        return
-    try:
-        for entry in os.listdir(handle):
-            remove_tree(handle, entry)
-    finally:
-        os.close(handle)
-    os.rmdir(name, dir_fd=parent)
-
-
-def write_record(staging: Staging, record: Record) -> str:
-    """Write a record into staging, where it is not in force yet, and return its name."""
-    name = f"record-{record.state}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    with open(os.open(name, flags, 0o644, dir_fd=staging.handle), "wb") as file:
-        file.write(record.dump())
-    return name
-
-
-def place_record(staging: Staging, name: str) -> None:
-    """Replace the destination's record, at one stroke, by one that was written."""
-    os.rename(name, records.RECORD_NAME, src_dir_fd=staging.handle, dst_dir_fd=staging.destination.handle)
-
-
-def remove_stale(root: int, paths: Iterable[str], needed: Collection[str] = ()) -> None:
-    """Remove files that an earlier run brought, and the folders that they leave empty unless they are `needed`.
+def remove_stale(root: int, paths: Iterable[str]) -> None:
+    """Remove files that an earlier run published, and the folders that they leave empty; "a/b/" is a folder.
 
     A run may have been killed when only some of that was done, so that a folder goes although its file is gone.
     """
     for path in paths:
-        try:
-            _remove(root, path.split("/"), 0, needed)
-        except OSError as error:
-            if error.errno not in _IN_THE_WAY:
-                raise
+        with passing():
+            if path.endswith("/"):
+                remove_empty(root, path[:-1])
+            else:
+                try:
+                    remove_file(root, path)
+                except FileNotFoundError:
+                    remove_empty(root, path.rpartition("/")[0])
 
 
-def _remove(folder: int, parts: list[str], depth: int, needed: Collection[str]) -> None:
-    """Remove one file below an open folder, and upwards what is empty then; no link is followed."""
-    name = parts[depth]
-    if depth + 1 == len(parts):
-        os.unlink(name, dir_fd=folder)
-        return
-    handle = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+@contextlib.contextmanager
+def passing() -> Iterator[None]:
+    """Go on where a file of ours is gone already, or something else is in its place."""
     try:
-        with contextlib.suppress(FileNotFoundError):
-            _remove(handle, parts, depth + 1, needed)
-    finally:
-        os.close(handle)
-    if "/".join(parts[: depth + 1]) not in needed:
-        os.rmdir(name, dir_fd=folder)
-
-
-def folders_above(path: str) -> list[str]:
-    """Return the folders above a path, the nearest first."""
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        yield
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
 
 
 def _own_volume(path: str) -> bool:

@@ -4,25 +4,40 @@ The record is written before the first rename and completed after the last, so t
 one knows which files it may replace or remove. It guards against accidents (a killed run, a full disk, a node that
 lost power), which is why a CRC-32 of each file is enough: whoever can write to the volume could rewrite a stronger
 digest as well. What came over the network has been checked against its SHA-256 before.
+
+It is one JSON document, written and read as lines, so that its size costs no memory:
+
+    {"version":2,"state":"published","kits":[{"uri":…,"digest":…,"selection":…,"files":2,"bytes":10}],"files":[
+    ["model/weights.bin",9,"cbf43926"],
+    ["README.md",1,"8ffb8c2f","adopted"],
+    ["model/empty/"],
+    ["old.bin"],
+    []]}
+
+A file that was there before, and equal, is "adopted": it is checked, but not ours. A path with "/" at its end is an
+empty folder of ours, one without size a stale file that is still to be removed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from kit_initializer.listing import Entry, Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 RECORD_NAME = ".kit-initializer.json"
-_VERSION = 1
+_VERSION = 2
 PUBLISHING, PUBLISHED = "publishing", "published"
-
-
-class Entry(NamedTuple):
-    """A file of ours: path relative to the destination, size in bytes, CRC-32."""
-
-    path: str
-    size: int
-    crc32: int
+_END = b"[]]}\n"
+_ADOPTED = "adopted"
+# A longer head, line or record is none of ours: paths have at most 4,095 bytes, and a kit two million files.
+_HEAD_BYTES = 1 << 20
+_LINE_BYTES = 32 * 1024
+_RECORD_BYTES = 1 << 30
 
 
 class Kit(NamedTuple):
@@ -31,57 +46,130 @@ class Kit(NamedTuple):
     uri: str
     digest: str
     selection: str
-    files: tuple[Entry, ...]
+    files: int
+    bytes: int
 
 
-class Record(NamedTuple):
-    """The kits of one destination in the order in which they were merged, and what is still to be removed.
+class Line(NamedTuple):
+    """One line: a file (`entry`), which may be adopted, or an empty folder or a stale file of ours (`path`)."""
 
-    `stale` are files of an earlier record, listed as long as they may still be there.
-    """
+    path: str
+    entry: Entry | None = None
+    adopted: bool = False
 
-    state: str
-    kits: tuple[Kit, ...]
-    stale: tuple[str, ...] = ()
+    @property
+    def folder(self) -> bool:
+        """Whether it is an empty folder."""
+        return self.path.endswith("/")
 
-    def owned(self) -> set[str]:
-        """Return every path that is ours."""
-        return {entry.path for kit in self.kits for entry in kit.files} | set(self.stale)
-
-    def entries(self) -> dict[str, Entry]:
-        """Return the file that should be at each path: where kits overlap, the later kit's."""
-        return {entry.path: entry for kit in self.kits for entry in kit.files}
-
-    def dump(self) -> bytes:
-        """Return the record as JSON, one line a kit so that a person can read it too."""
-        kits = [
-            {
-                "uri": kit.uri,
-                "digest": kit.digest,
-                "selection": kit.selection,
-                "files": [{"path": e.path, "size": e.size, "crc32": f"{e.crc32:08x}"} for e in kit.files],
-            }
-            for kit in self.kits
-        ]
-        head = {"version": _VERSION, "state": self.state, "stale": list(self.stale), "kits": kits}
-        return json.dumps(head, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    @property
+    def stale(self) -> bool:
+        """Whether it is a file of an earlier kit that may still be there."""
+        return self.entry is None and not self.folder
 
 
-def load(text: bytes) -> Record | None:
-    """Return a record, or None for bytes that are none of ours: then nothing in the destination is."""
+class Record:
+    """A record on the volume, read anew each time that its lines are asked for; close `file` when it is done with."""
+
+    def __init__(self, state: str, kits: tuple[Kit, ...], file: IO[bytes]) -> None:
+        self.state = state
+        self.kits = kits
+        self.file = file
+
+    def lines(self) -> Iterator[Line]:
+        """Yield all lines. Raises ValueError at one that is none of ours."""
+        self.file.seek(0)
+        self.file.readline(_HEAD_BYTES)
+        while (text := self.file.readline(_LINE_BYTES)) != _END:
+            if not text.endswith(b",\n"):
+                raise ValueError(text[:80])
+            yield _line(json.loads(text[:-2]))
+
+    def ours(self) -> Iterator[str]:
+        """Yield every path of a file that is ours, those that are stale included; what is damaged ends it."""
+        try:
+            for line in self.lines():
+                if not line.adopted and not line.folder:
+                    yield line.path
+        except ValueError:
+            return
+
+    def owned(self) -> Paths:
+        """Return every file that is ours."""
+        return Paths(self.ours())
+
+    def folders(self) -> set[str]:
+        """Return every folder that is ours or has a file of ours."""
+        found: set[str] = set()
+        try:
+            for line in self.lines():
+                if not line.adopted:
+                    above = line.path.rpartition("/")[0]
+                    while above and above not in found:
+                        found.add(above)
+                        above = above.rpartition("/")[0]
+        except ValueError:
+            pass
+        return found
+
+
+def write(file: IO[bytes], state: str, kits: Iterable[Kit], lines: Iterable[bytes | memoryview]) -> None:
+    """Write a record; `lines` are those of its files, as `Listing.lines`, `folder_line` and `stale_line` make them."""
+    head = {"version": _VERSION, "state": state, "kits": [kit._asdict() for kit in kits]}
+    file.write(json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"files":[\n')
+    for line in lines:
+        file.write(line)
+    file.write(_END)
+
+
+def adopted_line(entry: Entry) -> bytes:
+    """Return the line of a file that was there before."""
+    values = [entry.path, entry.size, f"{entry.crc32:08x}", _ADOPTED]
+    return json.dumps(values, separators=(",", ":")).encode() + b",\n"
+
+
+def path_line(path: str) -> bytes:
+    """Return the line of an empty folder ("a/b/") or of a stale file."""
+    return json.dumps([path]).encode() + b",\n"
+
+
+def load(file: IO[bytes]) -> Record | None:
+    """Return the record in a file, None for one that is none of ours: then nothing in the destination is."""
     try:
-        value = json.loads(text)
-        if value["version"] != _VERSION or value["state"] not in {PUBLISHING, PUBLISHED}:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_END)))
+        if size > _RECORD_BYTES or file.read() != _END:
             return None
-        kits = tuple(_kit(kit) for kit in value["kits"])
-        return Record(value["state"], kits, tuple(_path(path) for path in value["stale"]))
+        file.seek(0)
+        head = json.loads(file.readline(_HEAD_BYTES).rstrip() + b"]}")
+        if head["version"] != _VERSION or head["state"] not in {PUBLISHING, PUBLISHED}:
+            return None
+        kits = tuple(_kit(kit) for kit in head["kits"])
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
+    return Record(head["state"], kits, file)
 
 
-def _kit(value: dict[str, Any]) -> Kit:
-    files = tuple(Entry(_path(f["path"]), int(f["size"]), int(f["crc32"], 16)) for f in value["files"])
-    return Kit(str(value["uri"]), str(value["digest"]), str(value["selection"]), files)
+def _kit(value: dict[str, object]) -> Kit:
+    uri, digest, selection, files, size = (value[name] for name in Kit._fields)
+    if type(files) is not int or type(size) is not int:
+        raise ValueError(value)
+    return Kit(str(uri), str(digest), str(selection), files, size)
+
+
+def _line(values: object) -> Line:
+    """Return a line. Raises ValueError for anything that none of ours would be."""
+    if not isinstance(values, list) or not values or not isinstance(values[0], str):
+        raise ValueError(values)
+    path = values[0]
+    if len(values) == 1:
+        _path(path.removesuffix("/"))
+        return Line(path)
+    try:
+        entry = Entry(_path(path), int(values[1]), int(values[2], 16))
+    except (TypeError, LookupError, OverflowError) as error:
+        raise ValueError(values) from error
+    return Line(path, entry, adopted=len(values) > 3)
 
 
 def _path(path: object) -> str:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import Limits, Tree
-from kit_initializer.publish import Delivery, Entry, Kit, Staging
+from kit_initializer.publish import RECORD_NAME, STAGING_PREFIX, Delivery, Kit, Staging, explain
 from kit_initializer.report import Outcome
 
 if TYPE_CHECKING:
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from kit_initializer.publish import Destination
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.reference import Reference
+
+
+# Names by which a later run would take a kit's file for a record or for staging. A kit that was packed from a folder
+# of an initializer has them.
+_RESERVED = (RECORD_NAME, STAGING_PREFIX)
 
 
 class Pair(NamedTuple):
@@ -86,23 +91,27 @@ class Pull:
 
     def stage(self, keep: Callable[[str], bool] | None) -> None:
         """Give it a folder of its own in its destination's staging. Raises DestinationError."""
-        self._tree = Tree(self.place.staging.tree(), Limits(), keep=keep)
+        staging, destination = self.place.staging, self.place.destination
+        try:
+            root = staging.tree()
+        except OSError as error:
+            raise explain(error, destination.path) from error
+        self._tree = Tree(root, Limits(), keep=keep, folder_mode=destination.folder_mode, reserved=_RESERVED)
 
     def delivery(self) -> Delivery:
         """Return it as it is to be published, when its tree is complete."""
-        files = tuple(Entry(file.path, file.size, file.crc32) for file in sorted(self.tree.files))
-        self.kit = Kit(str(self.reference), self.digest, self.selection, files)
-        return Delivery(self.place.staging, self.tree.root, self.kit)
+        files = self.tree.files
+        self.kit = Kit(str(self.reference), self.digest, self.selection, len(files), files.bytes)
+        return Delivery(self.place.staging, self.tree.root, self.kit, files)
 
     def outcome(self, engine: str, began: float) -> Outcome:
         """Return what came of it; `began` is when the run did, of time.monotonic()."""
-        files = self.kit.files if self.kit is not None else ()
         return Outcome(
             uri=str(self.reference),
             digest=self.digest,
             engine=engine,
-            files=len(files),
-            bytes=sum(entry.size for entry in files),
+            files=self.kit.files if self.kit is not None else 0,
+            bytes=self.kit.bytes if self.kit is not None else 0,
             seconds=time.monotonic() - began,
             unchanged=self.unchanged,
         )

@@ -122,7 +122,7 @@ def _is_current(place: Place) -> bool:
         (kit.digest, kit.selection) == (pull.digest, pull.selection)
         for kit, pull in zip(record.kits, place.pulls, strict=True)
     )
-    return same and place.destination.intact(record.entries())
+    return same and place.destination.intact()
 
 
 def _keep(place: Place) -> None:
@@ -147,6 +147,8 @@ def _gather(pulls: Sequence[Pull], registry: Registry, settings: Settings, repor
         fill = kit.fill
     fill(pulls, registry, settings, reporter)
     for pull in pulls:
+        for path in pull.tree.left_out:
+            reporter.info(f"{pull.reference}: left out {path}, a name that the initializer keeps for itself")
         if not pull.tree.files:
             raise EmptyError(
                 f"{pull.reference} gives no file", hint="check the filters and patterns, and what was packed"

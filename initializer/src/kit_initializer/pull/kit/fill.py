@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from kit_initializer.archive.tree import DIRECTORY_MODE, EXECUTABLE_MODE, FILE_MODE, File
+from kit_initializer.archive.tree import EXECUTABLE_MODE, FILE_MODE
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import (
     DeniedError,
@@ -18,7 +18,9 @@ from kit_initializer.errors import (
     UnreachableError,
     UnsafeContentError,
 )
+from kit_initializer.listing import Entry, Listing
 from kit_initializer.publish import explain
+from kit_initializer.publish.folders import remove_tree
 from kit_initializer.pull.kit import cli
 from kit_initializer.pull.resolve import contents
 from kit_initializer.registry import SEGMENT_BYTES, Source
@@ -91,16 +93,18 @@ def _find_cause(registry: Registry, resolved: Resolved, settings: Settings, fail
         return  # the kit itself: Kit's own words say more about what Kit made of it
 
 
-def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> list[File]:
-    files: list[File] = []
+def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> Listing:
+    files = Listing()
     for name in sorted(os.listdir(folder)):
         path = prefix + name
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            os.chmod(name, DIRECTORY_MODE, dir_fd=folder)
+        if tree.leaves_out([name]):
+            remove_tree(folder, name)
+        elif stat.S_ISDIR(mode):
+            os.chmod(name, tree.folder_mode, dir_fd=folder)  # staging is closed to everybody else
             handle = os.open(name, _DIRECTORY, dir_fd=folder)
             try:
-                files += _walk(tree, handle, path + "/", buffer)
+                files.extend(_walk(tree, handle, path + "/", buffer))
             finally:
                 os.close(handle)
         elif not stat.S_ISREG(mode):
@@ -108,15 +112,15 @@ def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> list[File
         elif tree.keep is not None and not tree.keep(path):
             os.unlink(name, dir_fd=folder)
         else:
-            os.chmod(name, EXECUTABLE_MODE if mode & 0o111 else FILE_MODE, dir_fd=folder)
-            files.append(_file(folder, name, path, buffer))
+            files.add(_file(folder, name, path, mode, buffer))
     return files
 
 
-def _file(folder: int, name: str, path: str, buffer: memoryview) -> File:
+def _file(folder: int, name: str, path: str, mode: int, buffer: memoryview) -> Entry:
     size = checksum = 0
+    os.chmod(name, EXECUTABLE_MODE if mode & 0o111 else FILE_MODE, dir_fd=folder)
     with open(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             checksum = crc32(buffer[:count], checksum)
             size += count
-    return File(path, size, checksum)
+    return Entry(path, size, checksum)
