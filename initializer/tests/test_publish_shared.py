@@ -121,9 +121,10 @@ from pathlib import Path
 from initializer.tests.staging import opened, staged
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import Collisions, publish
-os.setgroups([2000]); os.setgid(2000); os.setuid(int(sys.argv[1])); os.umask(0)
+os.setgroups([2000]); os.setgid(2000); os.setuid(int(sys.argv[1]))
 kits = {"one": {"model/a": b"1", "model/old/x": b"1"}, "two": {"model/a": b"2", "model/new": b"2"}}
 with opened(Path(sys.argv[2])) as made:
+    os.umask(0o777 ^ made.folder_mode)  # as the archive makes folders
     delivery = staged(made, kits[sys.argv[3]])
     try:
         publish([delivery], Collisions.REFUSE)
