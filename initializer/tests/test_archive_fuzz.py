@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_S = 20.0  # for one example, on a busy machine: anything beyond is a hang
-LIMITS = Limits()._replace(expansion_floor_bytes=2_000_000, members=500)
+LIMITS = Limits(bytes=2_000_000, members=500)
 FEW = [each for each in hostile.ALL if not each.name.startswith("bomb")]
 SEEDS = [
     (layer.read(), layer.media_type.partition("+")[2])

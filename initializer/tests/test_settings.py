@@ -40,6 +40,8 @@ def test_defaults() -> None:
         progress_timeout=60.0,
         total_timeout=0.0,
         lock_timeout=3600.0,
+        max_files=2_000_000,
+        max_bytes=0,
         filters=(),
         labels=(),
         overwrite=False,

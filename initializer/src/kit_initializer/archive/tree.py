@@ -12,6 +12,7 @@ import os
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from kit_initializer.archive.limits import Budget
 from kit_initializer.checksum import crc32
 from kit_initializer.errors import UnsafeContentError
 from kit_initializer.listing import Entry, Listing
@@ -54,6 +55,7 @@ class Tree:
         self.limits = limits
         self.keep = keep
         self.folder_mode = folder_mode
+        self.budget = Budget(limits)
         self.files = Listing()
         self.left_out: list[str] = []
         self._reserved = reserved
@@ -116,7 +118,6 @@ class Writer:
         self._base = split(directory, tree.limits, what)
         self._handles: dict[str, int] = {}
         self.files = Listing()
-        self.members = 0
 
     def __enter__(self) -> Self:
         return self
@@ -126,11 +127,6 @@ class Writer:
             os.close(handle)
         self._handles.clear()
         self._tree.add(self.files)
-
-    def _count(self) -> None:
-        self.members += 1
-        if self.members > self._limits.members:
-            raise UnsafeContentError(f"{self._what} holds more than {self._limits.members} entries")
 
     def _check_length(self, path: str) -> None:
         """Refuse a path that no program could open: the layer's folder and the name in it count together."""
@@ -166,7 +162,7 @@ class Writer:
 
     def folder(self, name: str) -> None:
         """Make a directory; one that is there already is as good."""
-        self._count()
+        self._tree.budget.member(self._what)
         parts = self._base + split(name, self._limits, self._what)
         self._check_length("/".join(parts))
         if self._tree.leaves_out(parts):
@@ -176,7 +172,7 @@ class Writer:
 
     def file(self, name: str, content: Iterable[memoryview], *, executable: bool = False) -> None:
         """Write one new file from `content`, or read past it when it is not wanted."""
-        self._count()
+        self._tree.budget.member(self._what)
         own = split(name, self._limits, self._what)
         if not own or name.endswith("/"):
             raise UnsafeContentError(f"{self._what} holds a file without a name: {name!r}")

@@ -32,7 +32,9 @@ def unpack(
     Chunks are consumed to their end unless an error is raised: then the caller drains the rest, because the digest
     decides which error it is. Raises UnsafeContentError, NotAModelKitError, OSError.
     """
-    content = decompress(chunks, compression, tree.limits, what)
+    content = decompress(
+        chunks, compression, tree.limits, what, lambda count: tree.budget.content(count, what)
+    )
     if format == "tar":
         with tree.writer(directory, what) as writer:
             tar.read(Stream(content, what), writer, tree.limits)

@@ -22,7 +22,9 @@ _LISTS = (
     ("mcpServers", "mcpb"),
 )
 _DIGESTS = ("digest", "diffId")
-_DEPTH_LIMIT = 64
+_DEPTH_LIMIT = 20
+# Each level is indented further: a deep config would make a Kitfile many times its size.
+_KITFILE_BYTES = 16 << 20
 _KEY_LIMIT = 120
 _RESERVED = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./- ")
@@ -72,7 +74,10 @@ def inside(path: str) -> str:
 def to_yaml(kitfile: dict[str, Any]) -> bytes:
     """Write a Kitfile. Raises NotAModelKitError for one that is nested too deeply."""
     lines = _block(_without_digests(kitfile), 0) or ["{}"]
-    return "".join(f"{line}\n" for line in lines).encode()
+    text = "".join(f"{line}\n" for line in lines).encode()
+    if len(text) > _KITFILE_BYTES:
+        raise NotAModelKitError(f"the Kitfile has {len(text)} bytes, more than {_KITFILE_BYTES}")
+    return text
 
 
 def _items(value: dict[str, Any], key: str, what: str) -> list[Any]:

@@ -20,7 +20,7 @@ from kit_initializer.reference import parse_bare
 from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Layer(NamedTuple):
@@ -127,11 +127,16 @@ def _is_reference(path: str) -> bool:
 def _assign(parts: list[Entry], layers: list[Typed]) -> Iterator[tuple[Entry, Typed]]:
     """Pair each part with its layer: by digest if the parts have digests, in order if none has."""
     if any(entry.digest for entry in parts):
-        by_digest: dict[str, list[Typed]] = {}
+        by_digest: dict[str, Typed] = {}
+        by_path: dict[tuple[str, str], Typed] = {}
         for layer in layers:
-            by_digest.setdefault(layer.descriptor.digest, []).append(layer)
+            descriptor = layer.descriptor
+            by_digest.setdefault(descriptor.digest, layer)
+            by_path.setdefault((descriptor.digest, descriptor.annotations.get(FILEPATH, "")), layer)
         for entry in parts:
-            yield entry, _named(entry, by_digest.get(entry.digest, []))
+            found = _named(entry, by_digest)
+            # two raw files with the same bytes share a digest, but not what their annotations say
+            yield entry, by_path.get((entry.digest, inside(entry.path)), found)
         return
     for kind in dict.fromkeys([entry.kind for entry in parts] + [known(layer).kind for layer in layers]):
         named = [entry for entry in parts if entry.kind == kind]
@@ -143,17 +148,13 @@ def _assign(parts: list[Entry], layers: list[Typed]) -> Iterator[tuple[Entry, Ty
         yield from zip(named, there, strict=True)
 
 
-def _named(entry: Entry, found: list[Typed]) -> Typed:
-    if not found:
-        missing = (
-            f"the digest {printable(entry.digest, 100)!r}, which no layer has"
-            if entry.digest
-            else "no digest"
-        )
+def _named(entry: Entry, by_digest: Mapping[str, Typed]) -> Typed:
+    layer = by_digest.get(entry.digest) if entry.digest else None
+    if layer is None:
+        digest = printable(entry.digest, 100)
+        missing = f"the digest {digest!r}, which no layer has" if entry.digest else "no digest"
         raise NotAModelKitError(f"{entry.kind} {printable(entry.path, 200)!r} of the config has {missing}")
-    clean = inside(entry.path)
-    # Two raw files with the same bytes share a digest, but not what their annotations say.
-    return next((layer for layer in found if layer.descriptor.annotations.get(FILEPATH) == clean), found[0])
+    return layer
 
 
 def _place(entry: Entry, layer: Typed) -> Layer:

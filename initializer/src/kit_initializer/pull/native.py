@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.layers import Crew, Job
-from kit_initializer.pull.resolve import contents
 from kit_initializer.report import Progress
 
 if TYPE_CHECKING:
@@ -24,17 +23,17 @@ KITFILE = "Kitfile"
 
 def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
     """Fill every kit's tree with verified files. Raises InitializerError, when every thread has ended."""
-    found = [(pull, contents(registry, pull.manifest, settings)) for pull in pulls]
     needed: dict[Destination, int] = {}
     jobs = []
-    for pull, content in found:
-        destination = pull.place.destination
-        needed[destination] = needed.get(destination, 0) + sum(part.layer.size for part in content.parts)
-        jobs += [Job(part, pull.tree, pull.pair.folder) for part in content.parts]
+    for pull in pulls:
+        destination, parts = pull.place.destination, pull.contents.parts
+        needed[destination] = needed.get(destination, 0) + sum(part.layer.size for part in parts)
+        jobs += [Job(part, pull.tree, pull.pair.folder) for part in parts]
     for destination, count in needed.items():
         destination.room(count)
     Crew(jobs, registry, Progress(reporter, sum(needed.values())), settings.concurrency).run()
-    for pull, content in found:
+    for pull in pulls:
+        content = pull.contents
         if content.parts and pull.tree.keep is None and not pull.tree.files:
             raise EmptyError(
                 f"the layers of {pull.reference} hold no file", hint="pack the kit with its files"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit_initializer.archive import Limits, Tree
+from kit_initializer.archive import Tree
 from kit_initializer.publish import RECORD_NAME, STAGING_PREFIX, Delivery, Kit, Staging, explain
+from kit_initializer.pull.resolve import Contents
 from kit_initializer.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.archive import Limits
     from kit_initializer.publish import Destination
     from kit_initializer.pull.resolve import Resolved
     from kit_initializer.reference import Reference
@@ -54,7 +56,8 @@ class Place:
 class Pull:
     """One kit: asked for, resolved, gathered in a staged tree, delivered, and what came of it.
 
-    `resolved` is the manifest that the registry gave, None as long as none was needed. `kit` is what the record of the
+    `resolved` is the manifest that the registry gave, None as long as none was needed; `contents` are the layers and
+    the Kitfile that it comes to. `kit` is what the record of the
     destination says of it: of an earlier run where it is in place already, else of this one.
     """
 
@@ -63,6 +66,7 @@ class Pull:
         self.place = place
         self.selection = selection
         self.resolved: Resolved | None = None
+        self.contents = Contents((), None)
         self.kit: Kit | None = None
         self.unchanged = False
         self._tree: Tree | None = None
@@ -89,14 +93,14 @@ class Pull:
         assert self._tree is not None, "staged before it is gathered"
         return self._tree
 
-    def stage(self, keep: Callable[[str], bool] | None) -> None:
+    def stage(self, limits: Limits, keep: Callable[[str], bool] | None) -> None:
         """Give it a folder of its own in its destination's staging. Raises DestinationError."""
         staging, destination = self.place.staging, self.place.destination
         try:
             root = staging.tree()
         except OSError as error:
             raise explain(error, destination.path) from error
-        self._tree = Tree(root, Limits(), keep=keep, folder_mode=destination.folder_mode, reserved=_RESERVED)
+        self._tree = Tree(root, limits, keep=keep, folder_mode=destination.folder_mode, reserved=_RESERVED)
 
     def delivery(self) -> Delivery:
         """Return it as it is to be published, when its tree is complete."""

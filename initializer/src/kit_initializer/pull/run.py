@@ -10,13 +10,14 @@ from itertools import zip_longest
 from threading import Event
 from typing import TYPE_CHECKING
 
+from kit_initializer.archive import Limits
 from kit_initializer.deadline import Deadline, call_within
 from kit_initializer.errors import EmptyError
 from kit_initializer.http import Network, Transport
 from kit_initializer.publish import Collisions, Destination, publish
 from kit_initializer.pull import native
 from kit_initializer.pull.pull import Pair, Place, Pull
-from kit_initializer.pull.resolve import resolve
+from kit_initializer.pull.resolve import contents, resolve
 from kit_initializer.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from kit_initializer.credentials import Login
     from kit_initializer.report import Outcome, Reporter
     from kit_initializer.settings import Settings
+
+
+# What a kit may unpack to beyond the size of its layers, unless KIT_MAX_BYTES says more: arrays of zeros shrink to
+# nothing, and are served; what fills the disk of a node is not.
+_SURPLUS_BYTES = 64 << 30
 
 
 def pull_all(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> list[Outcome]:
@@ -135,11 +141,13 @@ def _keep(place: Place) -> None:
 
 def _gather(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
     """Let the engine fill a staged tree for each kit."""
-    keep = _wanted(settings)
+    keep, limits = _wanted(settings), Limits(members=settings.max_files)
     for pull in pulls:
         if pull.resolved is None:
             pull.resolved = resolve(registry, pull.reference)
-        pull.stage(keep)
+        pull.contents = contents(registry, pull.resolved, settings)
+        most = settings.max_bytes or sum(part.layer.size for part in pull.contents.parts) + _SURPLUS_BYTES
+        pull.stage(limits._replace(bytes=most), keep)
     fill = native.fill
     if settings.engine == "kit":
         from kit_initializer.pull import kit  # noqa: PLC0415 - the other engine, and subprocess with it

@@ -43,6 +43,8 @@ class Settings(NamedTuple):
     progress_timeout: float
     total_timeout: float
     lock_timeout: float
+    max_files: int
+    max_bytes: int
     filters: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     overwrite: bool
@@ -89,6 +91,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         progress_timeout=_seconds(environ, "KIT_PROGRESS_TIMEOUT"),
         total_timeout=_seconds(environ, "KIT_TOTAL_TIMEOUT", none=True),
         lock_timeout=_seconds(environ, "KIT_LOCK_TIMEOUT"),
+        max_files=_count("KIT_MAX_FILES", _value(environ, "KIT_MAX_FILES"), 1, 10**9),
+        max_bytes=_count("KIT_MAX_BYTES", _value(environ, "KIT_MAX_BYTES"), 0, 10**18),
         filters=filters,
         labels=_labels(given),
         overwrite=_switch(given, "overwrite"),
@@ -141,7 +145,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def _count(name: str, text: str, least: int, most: int) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
+    if text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most:
         return int(text)
     raise UsageError(f"{name} is {text[:80]!r}", hint=f"write a whole number from {least} to {most}")
 

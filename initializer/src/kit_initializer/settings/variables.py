@@ -158,6 +158,18 @@ VARIABLES: tuple[Variable, ...] = (
         "Seconds for the whole run, up to the moment when files are published; 0 sets no limit.",
         OURS,
     ),
+    Variable(
+        "KIT_MAX_FILES",
+        "2000000",
+        "Fail a kit with more files and folders than this.",
+        OURS,
+    ),
+    Variable(
+        "KIT_MAX_BYTES",
+        "0",
+        "Fail a kit that unpacks to more bytes than this; 0 allows 64 GiB beyond the size of its layers.",
+        OURS,
+    ),
     Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),
     Variable(
         "KIT_LOG_LEVEL", "info", "`debug`, `info`, `warn` or `error`; `--log-level` and `-v` win.", OURS

@@ -22,7 +22,6 @@ from kit_initializer.listing import Entry, Listing
 from kit_initializer.publish import explain
 from kit_initializer.publish.folders import remove_tree
 from kit_initializer.pull.kit import cli
-from kit_initializer.pull.resolve import contents
 from kit_initializer.registry import SEGMENT_BYTES, Source
 from kit_initializer.verify import Verifier
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from kit_initializer.archive import Tree
     from kit_initializer.pull.pull import Pull
-    from kit_initializer.pull.resolve import Resolved
+    from kit_initializer.pull.resolve import Part
     from kit_initializer.registry import Registry
     from kit_initializer.report import Reporter
     from kit_initializer.settings import Settings
@@ -58,7 +57,7 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
                 on_line=lambda line: reporter.log("debug", f"kit: {line}"),
             )
         except KitFailedError as failed:
-            _find_cause(registry, resolved, settings, failed)
+            _find_cause(pull.contents.parts, settings, failed)
             raise
         reporter.info(f"{resolved.reference}: unpacked by Kit {result.kit_version}")
         try:
@@ -67,14 +66,14 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
             raise explain(error, path) from error
 
 
-def _find_cause(registry: Registry, resolved: Resolved, settings: Settings, failed: KitFailedError) -> None:
+def _find_cause(parts: Sequence[Part], settings: Settings, failed: KitFailedError) -> None:
     """Raise what is wrong with the registry or the layers, if that is why Kit failed; its exit code never tells.
 
     It costs a second download of a kit that has failed, and gives a cause, where Kit's words would have to be guessed.
     """
     buffer = memoryview(bytearray(SEGMENT_BYTES))
     try:
-        for part in contents(registry, resolved, settings).parts:
+        for part in parts:
             layer = part.layer
             verifier = Verifier(layer.digest, layer.size, part.what)
             patience = part.repository.patience(attempts=settings.retries)
