@@ -95,18 +95,14 @@ class Source:
         if response.at > at:
             raise IntegrityError(f"{self._what}: the server skipped bytes that were asked for")
         scratch = memoryview(bytearray(min(at - response.at, SEGMENT_BYTES)))
-        pace = Pace(self._patience.pace.limit_s)
-        began = time.monotonic()
-        try:
-            while response.at < at:
-                count = response.readinto(scratch[: at - response.at])
-                if not count:
-                    raise unreachable(
-                        self._what, f"the connection ended at byte {response.at} of {self._size}"
-                    )
-                pace.moved(count, self._what)
-        finally:
-            self._patience.pace.excuse(time.monotonic() - began)
+        pace, began = Pace(self._patience.pace.limit_s), time.monotonic()
+        while response.at < at:
+            count = response.readinto(scratch[: at - response.at])
+            if not count:
+                raise unreachable(self._what, f"the connection ended at byte {response.at} of {self._size}")
+            pace.moved(count, self._what)
+        # one that never gets there, try after try, has no excuse
+        self._patience.pace.excuse(time.monotonic() - began)
 
     def close(self) -> None:
         """Give the connection back, or close it when it is in the middle of something."""
