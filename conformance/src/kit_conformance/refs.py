@@ -18,7 +18,9 @@ KSERVE_LOCALMODEL: Final = f"{_KSERVE_SOURCE}/pkg/controller/v1alpha1/localmodel
 KSERVE_CRD: Final = f"{_KSERVE_SOURCE}/pkg/apis/serving/v1alpha1/storage_container_types.go"
 KSERVE_DUPLICATE: Final = "https://github.com/kserve/kserve/issues/3900"
 KSERVE_LLM: Final = "https://github.com/kserve/kserve/issues/6024"
+KSERVE_TRAINED: Final = f"{_KSERVE_SOURCE}/pkg/apis/serving/v1alpha1/trainedmodel_webhook.go"
 
+K8S_OBJECTS: Final = "https://kubernetes.io/docs/concepts/overview/working-with-objects/"
 K8S_INIT: Final = "https://kubernetes.io/docs/concepts/workloads/pods/init-containers/"
 K8S_TERMINATION: Final = (
     "https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"

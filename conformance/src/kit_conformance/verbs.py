@@ -25,7 +25,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
     checking = verbs.add_parser(
         "lint",
         help="check manifests against what KServe makes of them",
-        epilog="exit codes: 0 no error, 1 errors (with --strict also warnings), 2 something cannot be read",
+        epilog="exit codes: 0 no error, 1 errors (with --strict also warnings), 2 there is nothing to judge",
     )
     checking.add_argument("path", nargs="+", help="files, folders, kustomizations, or - for standard input")
     checking.add_argument("--fix", action="store_true", help="mend in place what can be mended by rule")
@@ -58,8 +58,6 @@ def _lint(given: argparse.Namespace) -> int:
         found = lint.check(lint.load(given.path))
     except lint.LintError as error:
         return _fail(str(error))
-    if not found.objects:
-        return _fail("there is no Kubernetes object in what was given")
     if given.json:
         _say(json.dumps([_json(each) for each in found.findings], indent=1))
     else:
@@ -68,6 +66,8 @@ def _lint(given: argparse.Namespace) -> int:
             _say(f"  KServe: {each.rule.consequence}\n  mend: {each.rule.mend}")
         warnings = len(found.findings) - found.errors
         _say(f"{found.objects} objects: {found.errors} errors, {warnings} warnings")
+    if not found.objects:
+        return _fail("there is no Kubernetes object that can be read in what was given")
     return 1 if found.errors or (given.strict and found.findings) else 0
 
 
@@ -82,6 +82,8 @@ def _mend(paths: Iterable[str]) -> None:
                 after, mended = lint.fix(before, str(each))
                 if after != before:
                     put(each, after)
+            except UnicodeDecodeError:
+                continue  # named by what follows
             except OSError as error:
                 raise lint.LintError(f"{each} cannot be mended: {error}") from error
             for finding in mended:

@@ -51,12 +51,13 @@ _SECURITY = """\
       seccompProfile: {type: RuntimeDefault}
 """
 _FORMATS = "  supportedUriFormats:\n    - prefix: kit://\n"
-_CACHE = """\
+_DIGEST = f"sha256:{'a' * 64}"
+_CACHE = f"""\
 ---
 apiVersion: serving.kserve.io/v1alpha1
 kind: LocalModelCache
-metadata: {name: iris}
-spec: {sourceModelUri: "kit://r.example/iris:1.0.0", modelSize: 1Gi}
+metadata: {{name: iris-cache}}
+spec: {{sourceModelUri: "kit://r.example/iris@{_DIGEST}", modelSize: 1Gi}}
 """
 _LLM = """\
 ---
@@ -64,6 +65,25 @@ apiVersion: serving.kserve.io/v1alpha1
 kind: LLMInferenceService
 metadata: {name: llm}
 spec: {model: {uri: "kit://r.example/llm:1.0.0"}}
+"""
+_JOBS = "---\n" + CONTAINER.replace("name: kit\n", "name: kit-jobs\n", 1).replace(
+    "workloadType: initContainer", "workloadType: localModelDownloadJob"
+)
+_TRAINED = """\
+---
+apiVersion: serving.kserve.io/v1alpha1
+kind: TrainedModel
+metadata: {name: trained}
+spec: {inferenceService: iris, model: {framework: sklearn, memory: 1Gi, storageUri: "kit://r.example/iris:1.0.0"}}
+"""
+_HELM = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- if .Values.name }}
+  name: {{ .Values.name }}
+  {{- end }}
 """
 _STORAGE = "      storage: {key: a, path: iris, parameters: {type: kit}}\n"
 
@@ -85,6 +105,21 @@ class Broken(NamedTuple):
 
 
 BROKEN = {
+    "unreadable": Broken("", _HELM),
+    "prefix-caret": Broken("prefix: kit://", "prefix: ^kit://", kin=("uri-without-container",)),
+    "regex-unjudged": Broken("prefix: kit://", "regex: '^kit://\\p{letter}'"),
+    "cache-tag": Broken("", _CACHE.replace(f"@{_DIGEST}", ":1.0.0") + _JOBS),
+    "invalid-reference": Broken("kit://r.example/iris:1.0.0", "kit://r.example/Iris:1.0.0"),
+    "storage-container-name": Broken(
+        "  predictor:\n", "  predictor:\n    storageContainerName: kit-of-yesterday\n"
+    ),
+    "mixed-schemes": Broken(
+        "    model:\n      modelFormat: {name: sklearn}\n      storageUri: kit://r.example/iris:1.0.0\n",
+        "    model: {modelFormat: {name: sklearn}}\n"
+        '    storageUris: [{uri: "kit://r.example/iris:1.0.0", mountPath: /mnt/models/a},'
+        ' {uri: "oci+fetch://r.example/b:1", mountPath: /mnt/models/b}]\n',
+    ),
+    "trained-model-with-kit": Broken("", _TRAINED),
     "container-name": Broken("    name: storage-initializer", "    name: kit-storage-initializer # keep"),
     "formats-place": Broken(
         f"{_SECURITY}{_FORMATS}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kit_conformance.catalog import MUST, SHOULD, case
-from kit_conformance.lint import RULES, LintError, check, load
+from kit_conformance.lint import RULES, check, load
 from kit_conformance.lint.rules import ERROR
 from kit_conformance.result import Finding
 
@@ -20,10 +20,7 @@ def _of(rule: Rule) -> Callable[[Lab], None]:
     """Make the case of one rule."""
 
     def test(lab: Lab) -> None:
-        try:
-            objects = load(lab.settings.manifests)
-        except LintError as error:
-            raise Finding(str(error)) from error
+        objects = load(lab.settings.manifests)
         if not objects:
             raise Finding("there is no Kubernetes object in what was given")
         found = check(objects, [rule.name]).findings

@@ -30,7 +30,8 @@ class Finding(NamedTuple):
     def what(self) -> str:
         """Return the finding in one line."""
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.subject.kind} {self.subject.name}: {self.rule.title}{detail}"
+        subject = f"{self.subject.kind} {self.subject.name}: " if self.subject.kind else ""
+        return f"{subject}{self.rule.title}{detail}"
 
 
 class Report(NamedTuple):
@@ -48,4 +49,4 @@ def check(objects: Sequence[Object], names: Iterable[str] = RULES) -> Report:
     """Apply the rules (all, unless named) to objects that belong together."""
     found = [Finding(RULES[name], *place) for name in names for place in CHECKS[name](objects)]
     found.sort(key=lambda one: (one.subject.source, one.subject.line(one.path), one.rule.name))
-    return Report(tuple(found), len(objects))
+    return Report(tuple(found), sum(not each.problem for each in objects))

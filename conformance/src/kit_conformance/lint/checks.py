@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from kit_conformance.lint import uri_checks
+from kit_conformance.lint.patterns import judge
+from kit_conformance.lint.reach import WORKLOADS, chosen, containers, formats, injected, regexes
+from kit_conformance.lint.uris import uris
+from kit_conformance.lint.values import as_list, as_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,38 +18,12 @@ if TYPE_CHECKING:
 Place = tuple["Object", "Path_", str]  # where, and words for this very finding
 
 CONTAINER: Final = "storage-initializer"
-WORKLOADS: Final = ("initContainer", "localModelDownloadJob")
-_SAMPLE: Final = "kit://registry.example/models/iris:v1"
 _MODELS: Final = "/mnt/models"
-_MOVING: Final = frozenset({"latest", "next", "main", "master", "edge", "nightly", "dev"})
-# What Python's regexes know and RE2 does not.
-_NOT_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!|P=|>|\()|\\[1-9]|[*+?}]\+")
+_VOLUME: Final = "kserve-provision-location"  # KServe's own, which every pod with an initializer has
 
 
-def containers(objects: Sequence[Object]) -> Iterator[Object]:
-    """Yield the ClusterStorageContainers."""
-    yield from (each for each in objects if each.kind == "ClusterStorageContainer")
-
-
-def services(objects: Sequence[Object]) -> Iterator[Object]:
-    """Yield the InferenceServices."""
-    yield from (each for each in objects if each.kind == "InferenceService")
-
-
-def _map(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _formats(each: Object) -> list[dict[str, Any]]:
-    return [_map(entry) for entry in _list(each.get("spec", "supportedUriFormats"))]
-
-
-def _enabled(each: Object) -> bool:
-    return each.get("disabled") is not True
+def unreadable(objects: Sequence[Object]) -> Iterator[Place]:
+    yield from ((each, (), each.problem) for each in objects if each.problem)
 
 
 def container_name(objects: Sequence[Object]) -> Iterator[Place]:
@@ -63,113 +42,66 @@ def formats_place(objects: Sequence[Object]) -> Iterator[Place]:
 def formats_missing(objects: Sequence[Object]) -> Iterator[Place]:
     for each in containers(objects):
         nested = each.get("spec", "container", "supportedUriFormats") is not None
-        if not nested and not any(entry.get("prefix") or entry.get("regex") for entry in _formats(each)):
+        if not nested and not any(entry.get("prefix") or entry.get("regex") for entry in formats(each)):
             yield each, ("spec", "supportedUriFormats"), ""
 
 
 def container_args(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in containers(objects):
+    for each in injected(objects):
         if each.get("spec", "container", "args"):
             yield each, ("spec", "container", "args"), ""
 
 
 def workload_type_missing(objects: Sequence[Object]) -> Iterator[Place]:
     for each in containers(objects):
-        if each.get("spec", "workloadType") in {None, ""}:
+        if each.get("spec", "workloadType") in (None, ""):
             yield each, ("spec",), ""
 
 
 def workload_type_unknown(objects: Sequence[Object]) -> Iterator[Place]:
     for each in containers(objects):
         given = each.get("spec", "workloadType")
-        if given not in {None, "", *WORKLOADS}:
+        if given not in (None, "", *WORKLOADS):
             yield each, ("spec", "workloadType"), f"it is {given}"
 
 
 def multi_model_missing(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in containers(objects):
+    for each in injected(objects):
         if each.get("spec", "supportsMultiModelDownload") is None:
             yield each, ("spec",), ""
 
 
 def multi_model_needed(objects: Sequence[Object]) -> Iterator[Place]:
-    for service in services(objects):
-        uris = [_map(entry).get("uri") for entry in _list(service.get("spec", "predictor", "storageUris"))]
-        first = str(uris[0]) if uris else ""
-        for each in _for(objects, first, "initContainer") if first else ():
-            if each.get("spec", "supportsMultiModelDownload") is not True:
-                yield service, ("spec", "predictor", "storageUris"), f"{each.name} does not"
+    for named in uris(objects):
+        if named.path[-3:] == ("storageUris", 0, "uri"):
+            for each in chosen(objects, named):
+                if each.get("spec", "supportsMultiModelDownload") is not True:
+                    yield named.subject, named.path[:-2], f"{each.name} does not"
+
+
+def prefix_caret(objects: Sequence[Object]) -> Iterator[Place]:
+    for each in containers(objects):
+        for number, entry in enumerate(formats(each)):
+            if "^" in str(entry.get("prefix") or ""):
+                yield each, ("spec", "supportedUriFormats", number, "prefix"), str(entry["prefix"])
 
 
 def regex_invalid(objects: Sequence[Object]) -> Iterator[Place]:
-    for each, number, regex in _regexes(objects):
-        if not _compiles(regex):
-            yield each, ("spec", "supportedUriFormats", number, "regex"), regex
+    for each, number, regex in regexes(objects):
+        if judge(regex).invalid:
+            yield each, ("spec", "supportedUriFormats", number, "regex"), f"{regex}: {judge(regex).invalid}"
+
+
+def regex_unjudged(objects: Sequence[Object]) -> Iterator[Place]:
+    for each, number, regex in regexes(objects):
+        if judge(regex).unjudged:
+            yield each, ("spec", "supportedUriFormats", number, "regex"), f"{regex}: {judge(regex).unjudged}"
 
 
 def regex_unanchored(objects: Sequence[Object]) -> Iterator[Place]:
-    for each, number, regex in _regexes(objects):
-        if _compiles(regex) and not regex.startswith(("^", "\\A")):
+    for each, number, regex in regexes(objects):
+        if not judge(regex).invalid and not regex.startswith(("^", "\\A")):
             yield each, ("spec", "supportedUriFormats", number, "regex"), regex
-
-
-def _regexes(objects: Sequence[Object]) -> Iterator[tuple[Object, int, str]]:
-    for each in containers(objects):
-        for number, entry in enumerate(_formats(each)):
-            if entry.get("regex") and not entry.get("prefix"):  # a prefix wins
-                yield each, number, str(entry["regex"])
-
-
-def _compiles(regex: str) -> bool:
-    try:
-        re.compile(regex)
-    except re.error:
-        return False
-    return _NOT_RE2.search(regex) is None
-
-
-def _matches(each: Object, uri: str) -> bool:
-    for entry in _formats(each):
-        prefix, regex = str(entry.get("prefix") or ""), str(entry.get("regex") or "")
-        if prefix:
-            if uri.startswith(prefix):
-                return True
-        elif regex and _compiles(regex) and re.search(regex, uri):
-            return True
-    return False
-
-
-def _for(objects: Sequence[Object], uri: str, workload: str) -> list[Object]:
-    """Return the containers that KServe may choose for a URI."""
-    return [
-        each
-        for each in containers(objects)
-        if _enabled(each)
-        and _matches(each, uri)
-        and (each.get("spec", "workloadType") or workload) == workload
-    ]
-
-
-def two_containers(objects: Sequence[Object]) -> Iterator[Place]:
-    found = [each for each in containers(objects) if _enabled(each)]
-    for number, each in enumerate(found):
-        for other in found[:number]:
-            if _workload(each) == _workload(other) and each.name != other.name:
-                uri = next((uri for uri in _samples(each) + _samples(other) if _both(each, other, uri)), "")
-                if uri:
-                    yield each, ("spec", "supportedUriFormats"), f"{other.name} matches {uri}, too"
-
-
-def _workload(each: Object) -> str:
-    return str(each.get("spec", "workloadType") or "initContainer")
-
-
-def _samples(each: Object) -> list[str]:
-    return [str(entry["prefix"]) for entry in _formats(each) if entry.get("prefix")] + [_SAMPLE]
-
-
-def _both(each: Object, other: Object, uri: str) -> bool:
-    return _matches(each, uri) and _matches(other, uri)
 
 
 def disabled_place(objects: Sequence[Object]) -> Iterator[Place]:
@@ -179,34 +111,37 @@ def disabled_place(objects: Sequence[Object]) -> Iterator[Place]:
 
 
 def secret_optional(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in containers(objects):
-        for number, entry in enumerate(_list(each.get("spec", "container", "env"))):
-            for kind, reference in _map(_map(entry).get("valueFrom")).items():
+    for each in injected(objects):
+        for number, entry in enumerate(as_list(each.get("spec", "container", "env"))):
+            for kind, reference in as_map(as_map(entry).get("valueFrom")).items():
                 if (
                     kind in {"secretKeyRef", "configMapKeyRef"}
-                    and _map(reference).get("optional") is not True
+                    and as_map(reference).get("optional") is not True
                 ):
                     where = ("spec", "container", "env", number, "valueFrom", kind)
-                    yield each, where, f"{_map(entry).get('name')} from {_map(reference).get('name')}"
-        for number, entry in enumerate(_list(each.get("spec", "container", "envFrom"))):
-            for kind, reference in _map(entry).items():
-                if kind in {"secretRef", "configMapRef"} and _map(reference).get("optional") is not True:
+                    yield each, where, f"{as_map(entry).get('name')} from {as_map(reference).get('name')}"
+        for number, entry in enumerate(as_list(each.get("spec", "container", "envFrom"))):
+            for kind, reference in as_map(entry).items():
+                if kind in {"secretRef", "configMapRef"} and as_map(reference).get("optional") is not True:
                     place = ("spec", "container", "envFrom", number, kind)
-                    yield each, place, f"all of {_map(reference).get('name')}"
+                    yield each, place, f"all of {as_map(reference).get('name')}"
 
 
 def security_context(objects: Sequence[Object]) -> Iterator[Place]:
     for each in containers(objects):
-        context = _map(each.get("spec", "container", "securityContext"))
+        context = as_map(each.get("spec", "container", "securityContext"))
         missing = [
             name
             for name, there in (
                 ("allowPrivilegeEscalation: false", context.get("allowPrivilegeEscalation") is False),
-                ("capabilities.drop: [ALL]", "ALL" in _list(_map(context.get("capabilities")).get("drop"))),
+                (
+                    "capabilities.drop: [ALL]",
+                    "ALL" in as_list(as_map(context.get("capabilities")).get("drop")),
+                ),
                 ("runAsNonRoot: true", context.get("runAsNonRoot") is True),
                 (
                     "seccompProfile",
-                    _map(context.get("seccompProfile")).get("type") in {"RuntimeDefault", "Localhost"},
+                    as_map(context.get("seccompProfile")).get("type") in {"RuntimeDefault", "Localhost"},
                 ),
             )
             if not there
@@ -216,25 +151,21 @@ def security_context(objects: Sequence[Object]) -> Iterator[Place]:
 
 
 def mount_without_volume(objects: Sequence[Object]) -> Iterator[Place]:
-    declared = set()
+    declared = {_VOLUME}
     for each in objects:
-        if each.kind in {"ServingRuntime", "ClusterServingRuntime"}:
-            declared |= {_map(volume).get("name") for volume in _list(each.get("spec", "volumes"))}
-        elif each.kind == "InferenceService":
-            declared |= {
-                _map(volume).get("name") for volume in _list(each.get("spec", "predictor", "volumes"))
-            }
-    for each in containers(objects):
-        for number, mount in enumerate(_list(each.get("spec", "container", "volumeMounts"))):
-            if _map(mount).get("name") not in declared:
+        for above in (("spec",), ("spec", "predictor")):
+            declared |= {str(as_map(volume).get("name")) for volume in as_list(each.get(*above, "volumes"))}
+    for each in injected(objects):
+        for number, mount in enumerate(as_list(each.get("spec", "container", "volumeMounts"))):
+            if str(as_map(mount).get("name")) not in declared:
                 where = ("spec", "container", "volumeMounts", number)
-                yield each, where, f"{_map(mount).get('name')} at {_map(mount).get('mountPath')}"
+                yield each, where, f"{as_map(mount).get('name')} at {as_map(mount).get('mountPath')}"
 
 
 def mount_over_model(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in containers(objects):
-        for number, mount in enumerate(_list(each.get("spec", "container", "volumeMounts"))):
-            if str(_map(mount).get("mountPath", "")).rstrip("/") == _MODELS:
+    for each in injected(objects):
+        for number, mount in enumerate(as_list(each.get("spec", "container", "volumeMounts"))):
+            if str(as_map(mount).get("mountPath", "")).rstrip("/") == _MODELS:
                 yield each, ("spec", "container", "volumeMounts", number), ""
 
 
@@ -244,69 +175,10 @@ def image_missing(objects: Sequence[Object]) -> Iterator[Place]:
             yield each, ("spec", "container"), ""
 
 
-def moving_tag(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in containers(objects):
-        image = str(each.get("spec", "container", "image") or "")
-        if image and "$" not in image and _moves(image):
-            yield each, ("spec", "container", "image"), image
-    for each, where, uri in _uris(objects):
-        if _moves(uri.removeprefix("kit://")):
-            yield each, where, uri
-
-
-def _moves(reference: str) -> bool:
-    if "@" in reference:
-        return False
-    tag = reference.rpartition("/")[2].partition(":")[2]
-    return not tag or tag in _MOVING
-
-
-def _uris(objects: Sequence[Object]) -> Iterator[tuple[Object, Path_, str]]:
-    """Yield every kit:// that an object names."""
-    for each in services(objects):
-        model = ("spec", "predictor", "model", "storageUri")
-        if str(each.get(*model) or "").startswith("kit://"):
-            yield each, model, str(each.get(*model))
-        for number, entry in enumerate(_list(each.get("spec", "predictor", "storageUris"))):
-            uri = str(_map(entry).get("uri", ""))
-            if uri.startswith("kit://"):
-                yield each, ("spec", "predictor", "storageUris", number, "uri"), uri
-    for each in objects:
-        if each.kind == "LocalModelCache":
-            uri = str(each.get("spec", "sourceModelUri") or "")
-            if uri.startswith("kit://"):
-                yield each, ("spec", "sourceModelUri"), uri
-
-
-def uri_without_container(objects: Sequence[Object]) -> Iterator[Place]:
-    for each, where, uri in _uris(objects):
-        if each.kind == "InferenceService" and not _for(objects, uri, "initContainer"):
-            yield each, where, uri
-
-
-def local_model_container(objects: Sequence[Object]) -> Iterator[Place]:
-    for each, where, uri in _uris(objects):
-        if each.kind == "LocalModelCache" and not _for(objects, uri, "localModelDownloadJob"):
-            yield each, where, uri
-
-
-def storage_path(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in services(objects):
-        storage = _map(each.get("spec", "predictor", "model", "storage"))
-        if storage.get("path") and _map(storage.get("parameters")).get("type") == "kit":
-            yield each, ("spec", "predictor", "model", "storage", "path"), str(storage["path"])
-
-
-def llm_with_kit(objects: Sequence[Object]) -> Iterator[Place]:
-    for each in objects:
-        uri = str(each.get("spec", "model", "uri") or "")
-        if each.kind == "LLMInferenceService" and uri.startswith("kit://"):
-            yield each, ("spec", "model", "uri"), uri
-
-
 CHECKS: Final[Mapping[str, Callable[[Sequence[Object]], Iterator[Place]]]] = {
     check.__name__.replace("_", "-"): check
     for check in (
+        unreadable,
         container_name,
         formats_place,
         formats_missing,
@@ -315,19 +187,26 @@ CHECKS: Final[Mapping[str, Callable[[Sequence[Object]], Iterator[Place]]]] = {
         workload_type_unknown,
         multi_model_missing,
         multi_model_needed,
+        prefix_caret,
         regex_invalid,
+        regex_unjudged,
         regex_unanchored,
-        two_containers,
+        uri_checks.two_containers,
         disabled_place,
         secret_optional,
         security_context,
         mount_without_volume,
         mount_over_model,
         image_missing,
-        moving_tag,
-        uri_without_container,
-        local_model_container,
-        storage_path,
-        llm_with_kit,
+        uri_checks.moving_tag,
+        uri_checks.cache_tag,
+        uri_checks.invalid_reference,
+        uri_checks.uri_without_container,
+        uri_checks.storage_container_name,
+        uri_checks.mixed_schemes,
+        uri_checks.local_model_container,
+        uri_checks.storage_path,
+        uri_checks.llm_with_kit,
+        uri_checks.trained_model_with_kit,
     )
 }

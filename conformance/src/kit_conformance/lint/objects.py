@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import re
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from kit_conformance.lint.kustomization import NAMES, Unbuilt, built, is_component, members
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Path_ = tuple[str | int, ...]
-_KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
-_BUILD_SECONDS: Final = 60.0
+_SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_VISIBLE: Final = re.compile(r"[^\r\n]")
+# Beside what YAML itself refuses: a date that is none, more depth than Python has.
+_UNREADABLE: Final = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
 
 
 class LintError(Exception):
-    """Input that cannot be read."""
+    """Input that cannot be changed."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Object:
     value: dict[str, Any]
     node: yaml.Node
     source: str
+    problem: str = ""  # why a document could not be read; there is nothing else then
 
     @property
     def kind(self) -> str:
@@ -77,20 +82,49 @@ def _where(error: yaml.YAMLError) -> str:
     return f"line {error.problem_mark.line + 1}: {error.problem}"
 
 
+def unread(source: str, problem: str, line: int = 0) -> Object:
+    """Return what stands for a document that cannot be read."""
+    mark = yaml.Mark(source, 0, line, 0, "", 0)
+    return Object({}, yaml.ScalarNode("", "", mark, mark), source, " ".join(problem.split()))
+
+
 def parse(text: str, source: str) -> list[Object]:
-    """Return the objects of a YAML text; lists are taken apart, documents that are no objects left out."""
+    """Return the objects of a YAML text; lists are taken apart, documents that are no objects left out.
+
+    A document that cannot be read does not hide the others: they are then read one by one.
+    """
+    try:
+        return list(_documents(text, source))
+    except _UNREADABLE:
+        return [each for part in _parts(text) for each in _part(part, source)]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield each document with blanks for all that stands before it, so that it keeps its place."""
+    starts = [0, *(found.start() for found in _SEPARATOR.finditer(text) if found.start()), len(text)]
+    for start, stop in pairwise(starts):
+        yield _VISIBLE.sub(" ", text[:start]) + text[start:stop]
+
+
+def _part(text: str, source: str) -> list[Object]:
+    try:
+        return list(_documents(text, source))
+    except _UNREADABLE as error:
+        why = _where(error) if isinstance(error, yaml.YAMLError) else str(error) or type(error).__name__
+        helm = "a Helm template, " if "{{" in text else ""
+        begin = len(text) - len(text.lstrip())
+        return [unread(source, f"{helm}not YAML: {why}", text.count("\n", 0, begin))]
+
+
+def _documents(text: str, source: str) -> Iterator[Object]:
     loader = yaml.SafeLoader(text)
-    found: list[Object] = []
     try:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
-                found += _objects(loader.construct_document(node), node, source)
-    except yaml.YAMLError as error:
-        raise LintError(f"{source} is not YAML: {_where(error)}") from error
+                yield from _objects(loader.construct_document(node), node, source)
     finally:
         loader.dispose()
-    return found
 
 
 def _objects(value: object, node: yaml.Node, source: str) -> Iterator[Object]:
@@ -107,20 +141,29 @@ def _objects(value: object, node: yaml.Node, source: str) -> Iterator[Object]:
 
 
 def load(paths: Iterable[str]) -> list[Object]:
-    """Return the objects of files, folders, kustomizations, and of standard input ("-"). Raises LintError."""
+    """Return the objects of files, folders, kustomizations, and of standard input ("-").
+
+    What cannot be read is among them, with its `problem`.
+    """
     found: list[Object] = []
     for name in paths:
-        if name == "-":
-            found += parse(sys.stdin.read(), "standard input")
-            continue
         path = Path(name)
-        if path.is_dir():
+        if name == "-":
+            found += _standard_input()
+        elif path.is_dir():
             found += _folder(path)
-        elif path.name in _KUSTOMIZATIONS:
+        elif path.name in NAMES and path.is_file():
             found += _built(path.parent)
         else:
-            found += parse(_read(path), name)
+            found += _file(path)
     return _once(found)
+
+
+def _standard_input() -> list[Object]:
+    try:
+        return parse(sys.stdin.read(), "standard input")
+    except UnicodeDecodeError as error:
+        return [unread("standard input", f"not UTF-8: {error}")]
 
 
 def _once(objects: list[Object]) -> list[Object]:
@@ -128,17 +171,19 @@ def _once(objects: list[Object]) -> list[Object]:
     seen: list[dict[str, Any]] = []
     found = []
     for each in objects:
-        if each.value not in seen:
+        if each.problem or each.value not in seen:
             seen.append(each.value)
             found.append(each)
     return found
 
 
-def _read(path: Path) -> str:
+def _file(path: Path) -> list[Object]:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LintError(f"{path} cannot be read: {error}") from error
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = f"not UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else str(error)
+        return [unread(str(path), why)]
+    return parse(text, str(path))
 
 
 def sources(folder: Path) -> list[Path]:
@@ -146,7 +191,7 @@ def sources(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix in _SUFFIXES and path.is_file() and path.name not in _KUSTOMIZATIONS
+        if path.suffix in _SUFFIXES and path.is_file() and path.name not in NAMES
     ]
 
 
@@ -155,92 +200,27 @@ def _folder(folder: Path) -> list[Object]:
     found: list[Object] = []
     taken: set[Path] = set()
     for path in sorted(folder.rglob("*")):
-        if path.name in _KUSTOMIZATIONS:
-            taken |= _members(path)
-            if not _is_component(path):
+        if path.name in NAMES and path.is_file():
+            taken |= members(path)
+            if not is_component(path):
                 found += _built(path.parent)
     for path in sources(folder):
         if path.resolve() not in taken:
-            found += parse(_read(path), str(path))
+            found += _file(path)
     return found
-
-
-def _kustomization(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(_read(path))
-    except yaml.YAMLError as error:
-        raise LintError(f"{path} is not YAML: {_where(error)}") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _is_component(path: Path) -> bool:
-    return _kustomization(path).get("kind") == "Component"
-
-
-def _members(path: Path) -> set[Path]:
-    """Return the files that a kustomization speaks of: they are looked at as it makes them."""
-    value = _kustomization(path)
-    names: list[str] = []
-    for key in ("resources", "configurations", "crds", "patchesStrategicMerge", "transformers", "generators"):
-        names += [each for each in value.get(key) or [] if isinstance(each, str)]
-    for key in ("patches", "replacements"):
-        names += [each["path"] for each in value.get(key) or [] if isinstance(each, dict) and "path" in each]
-    return {(path.parent / name).resolve() for name in names if "\n" not in name}
 
 
 def _built(folder: Path) -> list[Object]:
-    """Return what a kustomization makes, by kustomize or kubectl where there is one."""
-    label = f"{folder} (kustomization)"
-    tool = shutil.which("kustomize")
-    kubectl = shutil.which("kubectl")
-    command = [tool, "build"] if tool else [kubectl, "kustomize"] if kubectl else None
-    if command is None:
-        return _built_simply(folder)
-    try:
-        done = subprocess.run(  # noqa: S603  (found on the PATH)
-            [*map(str, command), str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=_BUILD_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LintError(f"{folder}: the kustomization cannot be built: {error}") from error
-    if done.returncode:
-        raise LintError(f"{folder}: the kustomization cannot be built: {done.stderr.strip()[-300:]}")
-    return parse(done.stdout, label)
-
-
-def _built_simply(folder: Path) -> list[Object]:
-    """Return a kustomization's resources with its images set; one with patches needs kustomize itself."""
-    path = next(folder / name for name in _KUSTOMIZATIONS if (folder / name).exists())
-    value = _kustomization(path)
-    for key in (
-        "patches",
-        "patchesStrategicMerge",
-        "patchesJson6902",
-        "components",
-        "replacements",
-        "transformers",
-    ):
-        if value.get(key):
-            raise LintError(f"{folder} has {key}: put kustomize or kubectl on the PATH")
+    made = built(folder)
+    if isinstance(made, Unbuilt):
+        return [unread(f"{folder} (kustomization)", made.why)]
+    if isinstance(made, str):
+        return parse(made, f"{folder} (kustomization)")
     found: list[Object] = []
-    for name in value.get("resources") or []:
-        target = folder / str(name)
-        if "://" in str(name):
-            continue  # somebody else's
-        found += _built(target) if target.is_dir() else parse(_read(target), str(target))
-    images = {each.get("name"): each for each in value.get("images") or [] if isinstance(each, dict)}
+    for path in made.files:
+        found += _file(path)
     for each in found:
         container = each.get("spec", "container")
-        if isinstance(container, dict) and container.get("image") in images:
-            container["image"] = _image(images[container["image"]])
+        if isinstance(container, dict):
+            container["image"] = made.images.get(str(container.get("image")), container.get("image"))
     return found
-
-
-def _image(given: dict[str, Any]) -> str:
-    name = str(given.get("newName", given.get("name", "")))
-    if given.get("digest"):
-        return f"{name}@{given['digest']}"
-    return f"{name}:{given['newTag']}" if given.get("newTag") else name

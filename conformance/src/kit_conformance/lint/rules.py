@@ -27,6 +27,16 @@ class Rule(NamedTuple):
 
 _ALL: Final = (
     Rule(
+        "unreadable",
+        ERROR,
+        "a document that cannot be read",
+        "Nothing is known about what it holds; everything else was judged. kubectl refuses it as well, unless"
+        " a tool changes it first.",
+        "correct it; render a Helm chart first (helm template CHART | kit-conformance lint -), and build a "
+        "kustomization (kustomize build FOLDER | kit-conformance lint -)",
+        refs.K8S_OBJECTS,
+    ),
+    Rule(
         "container-name",
         ERROR,
         "the container of a ClusterStorageContainer is not called storage-initializer",
@@ -103,12 +113,30 @@ _ALL: Final = (
         refs.KSERVE_URIS,
     ),
     Rule(
+        "prefix-caret",
+        ERROR,
+        "a prefix with ^ in it",
+        "A prefix is text, not a regex: KServe compares it letter by letter, and no URI begins with ^. The "
+        "entry never matches.",
+        "leave out the ^, or call the entry regex",
+        refs.KSERVE_CRD,
+    ),
+    Rule(
         "regex-invalid",
         ERROR,
         "a regex that Go cannot compile",
         "KServe compiles it at every lookup. One bad regex fails the lookup of every InferenceService of the "
         "cluster that reaches it, whichever storage it uses, and depending on the order it does so now and then.",
         "write it in the syntax of RE2 (no lookaround, no backreferences), or use a prefix",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "regex-unjudged",
+        WARN,
+        "a regex that cannot be judged here",
+        "Whether KServe can compile it is not known, and one that it cannot compile stops every "
+        "InferenceService of the cluster.",
+        "install kit-conformance[lint], or write it more simply: a prefix is enough for most",
         refs.KSERVE_INJECTOR,
     ),
     Rule(
@@ -126,7 +154,7 @@ _ALL: Final = (
         ERROR,
         "two ClusterStorageContainers for one URI",
         "KServe takes whichever it sees first, and promises no order: the image changes from pod to pod.",
-        "remove one, or set disabled: true beside its spec",
+        "remove one, set disabled: true beside its spec, or name one in each predictor by storageContainerName",
         refs.KSERVE_CSC,
     ),
     Rule(
@@ -193,12 +221,49 @@ _ALL: Final = (
         refs.K8S_IMAGES,
     ),
     Rule(
+        "cache-tag",
+        WARN,
+        "a cache of a tag",
+        "The key of the copy on the node is the text of the URI. A tag that is pushed again has the same "
+        "text, so the new kit is never brought, on no node and after no restart.",
+        "name the digest: kit://host/repository@sha256:…",
+        refs.KSERVE_LOCALMODEL,
+    ),
+    Rule(
+        "invalid-reference",
+        ERROR,
+        "a kit:// URI that names no kit",
+        "KServe compares only its beginning with the prefixes. The pod is created, and its initializer fails "
+        "for ever.",
+        "write kit://host[:port]/repository[:tag][@sha256:digest]",
+        refs.OCI_MANIFESTS,
+    ),
+    Rule(
         "uri-without-container",
         WARN,
         "kit:// and no ClusterStorageContainer for it",
         'Without one KServe creates no pod at all; the only trace is an event: "StorageURI not supported".',
         "apply a ClusterStorageContainer with the prefix kit://, or check that the cluster has one",
         refs.KSERVE_CSC,
+    ),
+    Rule(
+        "storage-container-name",
+        ERROR,
+        "storageContainerName names a container that KServe does not take",
+        "A name is looked up as it stands, and nothing takes its place: a container that is missing, "
+        "disabled, for jobs, or not for this URI is an error, and no pod starts.",
+        "name an enabled ClusterStorageContainer with workloadType initContainer whose formats match the URI",
+        refs.KSERVE_INJECTOR,
+    ),
+    Rule(
+        "mixed-schemes",
+        ERROR,
+        "kit:// beside another scheme in one pod",
+        "KServe gives all URIs of a pod to one init container, that of the first URI. oci+fetch:// has a "
+        "container with the same name, storage-initializer. The initializer of one scheme is then asked for "
+        "the other, or is never injected.",
+        "pack those files into a kit, or bring them by a service that is apart from this one",
+        refs.KSERVE_URIS,
     ),
     Rule(
         "local-model-container",
@@ -223,8 +288,18 @@ _ALL: Final = (
         ERROR,
         "an LLMInferenceService with kit://",
         'It does not know ClusterStorageContainers: "unsupported schema in model URI". No pod is created.',
-        "disable its storage initializer and add an init container of your own, or use an InferenceService",
+        "make a LocalModelCache of the model (adapters are not served by one), or disable its storage initializer and "
+        "add an init container of your own, or use an InferenceService",
         refs.KSERVE_LLM,
+    ),
+    Rule(
+        "trained-model-with-kit",
+        ERROR,
+        "a TrainedModel with kit://",
+        'Its webhook knows a list of prefixes that holds no kit://: "The storage uri must start with one of '
+        'the prefixes". The object is refused.',
+        "use an InferenceService for the model",
+        refs.KSERVE_TRAINED,
     ),
 )
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
