@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from conformance.tests.mutants.manifests import CONTAINER, GOOD, SERVICE
+from conformance.tests.mutants.manifests import BROKEN, CONTAINER, GOOD, SERVICE
 from kit_conformance import cli
-from kit_conformance.lint import check, load, parse, reference
+from kit_conformance.lint import check, fix, load, parse, reference
 from kit_initializer.errors import UsageError
 from kit_initializer.reference import parse as parse_reference
 
@@ -296,3 +297,45 @@ def test_references_are_judged_as_the_initializer_judges_them(host: str) -> None
     table = [f"kit://{host}/{name}{end}" for name, end in itertools.product(_NAMES, _ENDS)]
     table += [f"kit://{host}", f"KIT://{host}/a:1", f"Kit://{host}/a"]
     assert [uri for uri in table if bool(reference.wrong(uri)) != _refused(uri)] == []
+
+
+def _places(value: object) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return [(value, key) for key in value] + [place for each in value.values() for place in _places(each)]
+    if isinstance(value, list):
+        return list(itertools.chain.from_iterable(map(_places, value)))
+    return []
+
+
+_DOCUMENTS = sorted(
+    {part for each in BROKEN.values() for part in each.text().split("---\n")[2:] if "{{" not in part}
+)
+
+
+_OTHERS: tuple[Any, ...] = (
+    None,
+    7,
+    True,
+    "x",
+    "^(",
+    [],
+    [None],
+    [[1]],
+    {},
+    {"a": 1},
+    {7: None},
+    {"name": []},
+)
+
+
+@pytest.mark.parametrize("text", [CONTAINER, SERVICE, *_DOCUMENTS])
+def test_no_value_of_another_kind_than_expected_ends_the_run(text: str) -> None:
+    for place in range(len(_places(yaml.safe_load(text)))):
+        for other in _OTHERS:
+            value = yaml.safe_load(text)
+            holder, key = _places(value)[place]
+            holder[key] = other
+            made = f"{GOOD}---\n{yaml.safe_dump(value)}"
+            assert all(each.place for each in check(parse(made, "m.yaml")).findings)
+            if other in (None, [], {}):
+                fix(made)

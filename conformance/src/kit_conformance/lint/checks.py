@@ -141,7 +141,7 @@ def security_context(objects: Sequence[Object]) -> Iterator[Place]:
                 ("runAsNonRoot: true", context.get("runAsNonRoot") is True),
                 (
                     "seccompProfile",
-                    as_map(context.get("seccompProfile")).get("type") in {"RuntimeDefault", "Localhost"},
+                    as_map(context.get("seccompProfile")).get("type") in ("RuntimeDefault", "Localhost"),
                 ),
             )
             if not there
