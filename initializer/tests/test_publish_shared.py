@@ -10,13 +10,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from initializer.tests.staging import opened, staged
 from kit_initializer.errors import DestinationError
-from kit_initializer.publish import RECORD_NAME, Collisions, folders, merge, publish
+from kit_initializer.publish import RECORD_NAME, Collisions, folders, merge, publish, staging
 
 SWAP = """
 import os, sys
@@ -69,6 +70,29 @@ def test_a_folder_that_a_neighbour_swaps_for_a_link_is_not_followed(tmp_path: Pa
             finally:
                 neighbour.send_signal(signal.SIGKILL)
         assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize("what", ["no boot id", "a clock ahead"])
+def test_staging_of_a_run_elsewhere_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Another node's lock cannot be seen: neither a sandbox without a boot id nor this node's clock ends its run."""
+    name = ".kit-staging-000000000000-7-1f"
+    if what == "no boot id":
+        name = ".kit-staging-unknown-7-1f"
+        monkeypatch.setattr(staging, "_BOOT", str(tmp_path / "none"))
+        staging._machine.cache_clear()
+    else:
+        ahead = time.time() + 600
+        monkeypatch.setattr(time, "time", lambda: ahead)
+    (tmp_path / name).mkdir()
+    try:
+        with opened(tmp_path) as made:
+            made.settle()
+            made.staging().remove()
+    finally:
+        staging._machine.cache_clear()
+    assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
 def test_a_file_that_comes_while_the_kit_is_published_is_not_replaced(

@@ -74,7 +74,10 @@ class Staging:
 
 
 def sweep(destination: Destination, warn: Callable[[str], None], own: Staging | None = None) -> None:
-    """Remove staging whose owner is gone; what cannot be removed is told and left. Raises OSError."""
+    """Remove staging whose owner is gone; what cannot be removed is told and left. Raises OSError.
+
+    That of another node is judged only by a run that has staging, `own`, to read the time of the volume from.
+    """
     for name in os.listdir(destination.handle):
         if not name.startswith(STAGING_PREFIX) or (own is not None and name == own.name):
             continue
@@ -95,9 +98,9 @@ def _is_abandoned(parent: int, name: str, own: Staging | None) -> bool:
         locked = _is_locked(handle)
         if locked is not None and (locked or name.startswith(f"{STAGING_PREFIX}{_machine()}-")):
             return not locked  # the owner is of this machine, and so is its lock
-        # by the clock of the volume: those of two nodes may differ
-        now = os.fstat(own.handle).st_mtime if own is not None else time.time()
-        return now - os.fstat(handle).st_mtime > _STALE_S
+        if own is None:
+            return False  # the clocks of two nodes may differ: only a folder just made has the time of the volume
+        return os.fstat(own.handle).st_mtime - os.fstat(handle).st_mtime > _STALE_S
     finally:
         os.close(handle)
 
@@ -117,9 +120,12 @@ def _is_locked(handle: int) -> bool | None:
 
 @cache
 def _machine() -> str:
-    """Return what tells this running kernel from others: its boot id, the same in all containers of a node."""
+    """Return what tells this running kernel from others: its boot id, the same in all containers of a node.
+
+    A sandbox that shows none may be anywhere, and is like a node for itself.
+    """
     try:
         with open(_BOOT, "rb") as file:
             return file.read(64).strip().replace(b"-", b"").decode(errors="replace")[:12]
     except OSError:
-        return "unknown"
+        return os.urandom(6).hex()
