@@ -172,6 +172,26 @@ def old_and_new(world: World) -> int:
     return done.code
 
 
+@mutant("restart.folder-becomes-file")
+def folders_for_ever(world: World) -> int:
+    """Refuses a file where an older version had an empty folder."""
+    folder = world.folder / "model" / "extra"
+    there = folder.is_dir()
+    done = world.run()
+    return world.fails(keep=True) if there and folder.is_file() else done.code
+
+
+@mutant("restart.foreign-file")
+def what_it_names_is_mine(world: World) -> int:
+    """Removes with an older version what was there before it."""
+    theirs = world.folder / "model" / "labels.txt"
+    update = theirs.exists() and world.has(RECORD)
+    done = world.run()
+    if update:
+        theirs.unlink(missing_ok=True)
+    return done.code
+
+
 @mutant("restart.failed-update")
 def burnt_bridges(world: World) -> int:
     """Removes the older kit before it has the newer one."""

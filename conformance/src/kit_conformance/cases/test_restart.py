@@ -261,6 +261,39 @@ def test_new_version(lab: Lab) -> None:
     lab.run(lab.place(new), to=to).brought(new)
 
 
+@case("restart.folder-becomes-file", level=SHOULD, since="0.1", ref=refs.K8S_INIT, any_registry=True)
+def test_folder_becomes_file(lab: Lab) -> None:
+    """A new version with a file where the old one had an empty folder is brought, and so is the way back.
+
+    A volume that refuses every later version has to be emptied by hand, on every node.
+    """
+    old = kits.of({"model/weights.bin": b"old", "model/extra": None}, path="model")
+    new = kits.of({"model/weights.bin": b"new!", "model/extra": b"a file"}, path="model")
+    to = lab.destination()
+    for kit in (old, new, old):
+        result = lab.run(lab.place(kit), to=to).succeeded()
+        if kit is old:
+            result.tree.pop("model/extra", None)  # whether an empty folder is brought is another matter
+        result.brought(kit)
+
+
+@case("restart.foreign-file", level=SHOULD, since="0.1", ref=refs.KSERVE_LOCALMODEL, any_registry=True)
+def test_foreign_file(lab: Lab) -> None:
+    """A file that was there first and is equal to the old version's stays when the new version has none of its name.
+
+    Somebody has put it there for a server of another kind, and nobody may lose a file to an update.
+    """
+    old = kits.of({"model/weights.bin": b"old", "model/labels.txt": b"cat"}, path="model")
+    new = kits.of({"model/weights.bin": b"new!"}, path="model")
+    to = lab.destination()
+    (to / "model").mkdir()
+    (to / "model" / "labels.txt").write_bytes(b"cat")
+    theirs = trees.read(to)["model/labels.txt"]
+    also = {"model/labels.txt": FileFact(theirs.size, theirs.sha256, theirs.mode)}
+    lab.run(lab.place(old), to=to).brought(old)
+    lab.run(lab.place(new), to=to).brought(new, also=also)
+
+
 @case("restart.failed-update", level=SHOULD, since="0.1", ref=refs.KSERVE_LOCALMODEL)
 def test_failed_update(lab: Lab) -> None:
     """When the tag has moved and the new kit cannot be had, the old one stays as it was.
