@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -76,7 +77,7 @@ def test_a_folder_that_a_neighbour_swaps_for_a_link_is_not_followed(tmp_path: Pa
 def test_staging_of_a_run_elsewhere_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Another node's lock cannot be seen: neither a sandbox without a boot id nor this node's clock ends its run."""
+    """A lock of another node or mount cannot be seen; without a boot id, or by this node's clock, no run ends."""
     name = ".kit-staging-000000000000-7-1f"
     if what == "no boot id":
         name = ".kit-staging-unknown-7-1f"
@@ -93,6 +94,30 @@ def test_staging_of_a_run_elsewhere_is_left_alone(
     finally:
         staging._machine.cache_clear()
     assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_staging_of_a_run_on_another_mount_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FUSE in each pod of a node has its own locks: a fake of its device number, and of a lock that is not seen."""
+    real = os.fstat
+
+    def elsewhere(handle: int) -> os.stat_result:
+        found = real(handle)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:]))
+
+    with opened(tmp_path) as there:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", elsewhere)
+            living = there.staging()
+        fcntl.flock(living.handle, fcntl.LOCK_UN)
+        fcntl.flock(there.handle, fcntl.LOCK_UN)
+        with opened(tmp_path) as made:
+            made.settle()
+            made.staging().remove()
+        assert Path(living.path).is_dir()
+        living.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_comes_while_the_kit_is_published_is_not_replaced(
@@ -137,6 +162,7 @@ def test_a_volume_that_cannot_rename_folders(
             delivery.staging.remove()
         assert files(tmp_path) == kit
         assert (tmp_path / "none").is_dir()
+        assert not list(tmp_path.glob(".kit-staging-*"))
 
 
 AS_USER = """

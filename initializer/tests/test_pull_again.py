@@ -141,7 +141,8 @@ def test_what_an_unfinished_run_left_is_swept(
 ) -> None:
     uri = registry.add(KIT, "iris", "v1")
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").replace("-", "")[:12]
-    left = destination / f".kit-staging-{boot}-1-abc" / "kit-0" / "model"
+    mount = f"{destination.parents[1].stat().st_dev:x}"
+    left = destination / f".kit-staging-{boot}.{mount}-1-abc" / "kit-0" / "model"
     left.mkdir(parents=True)
     (left / "weights.bin").write_bytes(b"half")
     (left / "link").symlink_to("/etc")

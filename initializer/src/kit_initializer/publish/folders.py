@@ -18,6 +18,8 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOREPLACE = 1  # renameat2(2), RENAME_NOREPLACE
 # The file system cannot say "unless it is there", or the C library does not know the call.
 _CANNOT_ASK = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+# What a volume says that cannot rename folders: those on object stores, some of overlays.
+NO_FOLDER_RENAMES = {*_CANNOT_ASK, errno.EXDEV, errno.ENOTEMPTY, errno.EPERM}
 
 
 class Below:
@@ -127,14 +129,37 @@ def remove_tree(parent: int, name: str) -> None:
                 for each in _emptied(handle):
                     number += 1
                     moved = f"{unique}-{number}"
-                    os.rename(each, moved, src_dir_fd=handle, dst_dir_fd=top)
-                    pending.append(moved)
+                    try:
+                        os.rename(each, moved, src_dir_fd=handle, dst_dir_fd=top)
+                    except OSError as error:
+                        if error.errno not in NO_FOLDER_RENAMES:
+                            raise
+                        _remove_in_place(handle, each)
+                    else:
+                        pending.append(moved)
             finally:
                 os.close(handle)
             os.rmdir(inner, dir_fd=top)
     finally:
         os.close(top)
     os.rmdir(name, dir_fd=parent)
+
+
+def _remove_in_place(parent: int, name: str) -> None:
+    """Remove a folder with its content where the volume cannot rename folders: as many are open as it is deep."""
+    pending = [name]
+    while pending:
+        path = pending[-1]
+        with Below(parent) as below:
+            handle, _ = below.parent(f"{path}/x")
+            with contextlib.suppress(PermissionError):
+                os.fchmod(handle, 0o700)
+            folders = _emptied(handle)
+            if not folders:
+                handle, last = below.parent(path)
+                os.rmdir(last, dir_fd=handle)
+                pending.pop()
+        pending += [f"{path}/{folder}" for folder in folders]
 
 
 def _emptied(handle: int) -> list[str]:

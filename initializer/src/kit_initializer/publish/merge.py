@@ -6,7 +6,6 @@ changed before every kit of the run is known to fit, and every folder to take wh
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from enum import Enum
@@ -17,7 +16,7 @@ from kit_initializer.errors import DestinationError
 from kit_initializer.listing import Paths
 from kit_initializer.publish import record as records
 from kit_initializer.publish.destination import explain, is_plain, remove_stale
-from kit_initializer.publish.folders import DIRECTORY, Below, rename_new, status
+from kit_initializer.publish.folders import DIRECTORY, NO_FOLDER_RENAMES, Below, rename_new, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,16 +29,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
 # Written by ourselves into each kit's tree; where kits share a folder the last one's stays.
 _SHARED = "Kitfile"
-# What a volume says that cannot rename folders: those on object stores, some of overlays.
-_NO_FOLDER_RENAMES = {
-    errno.ENOSYS,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.EXDEV,
-    errno.ENOTEMPTY,
-    errno.EPERM,
-    errno.EINVAL,
-}
 
 
 class Collisions(Enum):
@@ -325,7 +314,7 @@ class _Step:
         try:
             rename_new(name, staged, there)
         except OSError as error:
-            if not is_folder or error.errno not in _NO_FOLDER_RENAMES:
+            if not is_folder or error.errno not in NO_FOLDER_RENAMES:
                 raise
             os.mkdir(name, self.destination.folder_mode, dir_fd=there)
             self._merge(staged, there, path)

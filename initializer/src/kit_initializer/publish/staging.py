@@ -31,7 +31,7 @@ class Staging:
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
-        self.name = f"{STAGING_PREFIX}{_machine()}-{os.getpid()}-{time.monotonic_ns():x}"
+        self.name = f"{STAGING_PREFIX}{_locks(destination.handle)}-{os.getpid()}-{time.monotonic_ns():x}"
         self.path = os.path.join(destination.path, self.name)
         os.mkdir(self.name, 0o700, dir_fd=destination.handle)
         try:
@@ -96,8 +96,8 @@ def _is_abandoned(parent: int, name: str, own: Staging | None) -> bool:
         return error.errno in {errno.ENOTDIR, errno.ELOOP}  # a file or a link of that name holds nothing
     try:
         locked = _is_locked(handle)
-        if locked is not None and (locked or name.startswith(f"{STAGING_PREFIX}{_machine()}-")):
-            return not locked  # the owner is of this machine, and so is its lock
+        if locked is not None and (locked or name.startswith(f"{STAGING_PREFIX}{_locks(handle)}-")):
+            return not locked  # the owner's lock is among those that are seen here
         if own is None:
             return False  # the clocks of two nodes may differ: only a folder just made has the time of the volume
         return os.fstat(own.handle).st_mtime - os.fstat(handle).st_mtime > _STALE_S
@@ -116,6 +116,11 @@ def _is_locked(handle: int) -> bool | None:
             return None
         raise
     return False
+
+
+def _locks(folder: int) -> str:
+    """Return what tells a set of locks from others: the kernel, and the mount, for FUSE in a pod has its own locks."""
+    return f"{_machine()}.{os.fstat(folder).st_dev:x}"
 
 
 @cache
