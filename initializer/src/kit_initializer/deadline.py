@@ -6,7 +6,7 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
-from kit_initializer.errors import UnreachableError
+from kit_initializer.errors import UnreachableError, no_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,10 @@ def call_within(deadline: Deadline, call: Callable[[], _T]) -> _T:
             errors.append(error)
 
     thread = Thread(target=work, name="bounded", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise no_threads() from error
     thread.join(deadline.left())
     if errors:
         raise errors[0]

@@ -40,6 +40,14 @@ class UsageError(InitializerError):
     exit_code = 2
 
 
+def no_threads() -> UsageError:
+    """Return the error for a thread that the system does not give us."""
+    return UsageError(
+        "the container may have no more threads",
+        hint="raise its limit of processes (the node's podPidsLimit), or lower KIT_CONCURRENCY",
+    )
+
+
 class NotFoundError(InitializerError):
     """The registry answered that there is no such repository, tag, manifest or blob."""
 

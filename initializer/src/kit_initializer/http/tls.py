@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from kit_initializer import certificates
 from kit_initializer.errors import TLSError
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from kit_initializer.http.network import Network
@@ -13,24 +15,26 @@ if TYPE_CHECKING:
 
 
 def context(network: Network) -> ssl.SSLContext:
-    """Return the system's authorities with ours beside them, and our own certificate if there is one.
+    """Return the system's CAs with ours beside them, and our own certificate if there is one.
 
     Raises TLSError naming the file or variable that cannot be used.
     """
     made = ssl.create_default_context()
+    # Python 3.13 refuses CAs without keyUsage or key identifiers, as RFC 5280 wants them and `openssl req -x509` does
+    # not make them; Go, curl and Kit accept those.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not network.tls_verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     for path in network.ca_files:
         try:
-            made.load_verify_locations(cafile=path)
-        except (OSError, ssl.SSLError) as error:
-            raise TLSError(f"{path} is not a readable PEM file of certificates: {error}") from error
+            with open(path, "rb") as file:
+                found = certificates.only(file.read())
+        except OSError as error:
+            raise TLSError(f"the CA file {path} cannot be read: {error.strerror}") from error
+        _trust(made, found, f"the CA file {path}")
     if network.ca_pem:
-        try:
-            made.load_verify_locations(cadata=network.ca_pem)
-        except (ValueError, ssl.SSLError) as error:
-            raise TLSError("KIT_CA_CERT does not hold certificates in PEM form") from error
+        _trust(made, certificates.only(network.ca_pem.encode(errors="surrogateescape")), "KIT_CA_CERT")
     if network.client_cert:
         try:
             made.load_cert_chain(network.client_cert, network.client_key or None)
@@ -39,12 +43,34 @@ def context(network: Network) -> ssl.SSLContext:
     return made
 
 
+def _trust(made: ssl.SSLContext, found: str, where: str) -> None:
+    try:
+        made.load_verify_locations(cadata=found)
+    except (ValueError, ssl.SSLError) as error:
+        raise TLSError(
+            f"{where} holds no certificate that can be read", hint="give certificates in PEM form"
+        ) from error
+
+
+# OpenSSL's codes of a failed verification (x509_vfy.h), and what to do about each.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_WRONG_PURPOSE, _OTHER_HOST, _OTHER_ADDRESS = 26, 62, 64
+_ADVICE = {
+    _NOT_YET_VALID: "check the clocks of the node and of the registry, or wait until it is valid",
+    _EXPIRED: "renew the registry's certificate",
+    _WRONG_PURPOSE: "give the registry a certificate for servers",
+    _OTHER_HOST: "use the name that the certificate has as a subjectAltName, or add this one to it",
+    _OTHER_ADDRESS: "use the address that the certificate has as a subjectAltName, or add this one to it",
+}
+
+
 def explain(origin: Origin, error: Exception) -> TLSError | None:
     """Return the TLSError that `error` amounts to; None for anything that another try may heal."""
     if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle; one that is given is not the issuer's"
         return TLSError(
-            f"the certificate of {origin} is not trusted: {error.verify_message}",
-            hint="give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle",
+            f"the certificate of {origin} is not trusted: {printable(error.verify_message, 200)}",
+            hint=_ADVICE.get(error.verify_code, hint),
         )
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return None

@@ -8,7 +8,12 @@ from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import unpack
-from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
+from kit_initializer.errors import (
+    InitializerError,
+    NotAModelKitError,
+    UnsafeContentError,
+    no_threads,
+)
 from kit_initializer.http import StoppedError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 # from 0.8 on, 200 MB at 200 MB/s a connection take nearly twice as long, because too few are tried.
 _TICK_S = 0.02
 _FIRST_LAYERS = 2
+# How long layers may take to end when the run is called off: one may be in the middle of a decompressor's output.
+_END_S = 5.0
 _HUNGRY = 0.65
 
 
@@ -83,8 +90,9 @@ class Crew:
         finally:
             if self._active:
                 self._registry.abort()
+                until = time.monotonic() + _END_S
                 for thread in list(self._active):
-                    thread.join()
+                    thread.join(max(0.0, until - time.monotonic()))
 
     def _start(self, allowed: int) -> None:
         while self._pending:
@@ -95,10 +103,18 @@ class Crew:
             verifier = Verifier(job.part.layer.digest, job.part.layer.size, job.part.what)
             download = None if small else self._download(job.part, verifier)
             thread = Thread(target=self._work, args=(job, verifier, download), name="layer", daemon=True)
+            try:
+                if download is not None:
+                    download.connect()
+                thread.start()
+            except RuntimeError as error:
+                if download is not None:
+                    download.window.fail(StoppedError("stopped"))
+                if not self._active:
+                    raise no_threads() from error
+                self._pending.appendleft(job)  # when one of those at work has ended
+                return
             self._active[thread] = download
-            if download is not None:
-                download.connect()
-            thread.start()
 
     def _download(self, part: Part, verifier: Verifier) -> Download:
         layer = part.layer
@@ -142,7 +158,10 @@ class Crew:
             return
         excess = self._connections() - wanted
         while excess < 0 and (divisible := [each for each in self._large() if each.divisible()]):
-            max(divisible, key=lambda download: download.window.unclaimed()).connect()
+            try:
+                max(divisible, key=lambda download: download.window.unclaimed()).connect()
+            except RuntimeError:
+                return  # no thread for one more: those at work go on
             excess += 1
         while excess > 0 and (divided := [each for each in self._large() if each.connections > 1]):
             max(divided, key=lambda download: download.connections).disconnect()

@@ -157,16 +157,20 @@ class Download:
         return self.window.read()
 
     def connect(self) -> None:
-        """Start one more connection."""
-        self.window.join()
-        self.window.resize(max(self.window.slots, RUN * (self.connections + 1)))
+        """Start one more connection. RuntimeError when the system gives no thread for it."""
         source = Source(
             self._repository, self._digest, self._size, self._what, self._repository.patience(attempts=None)
         )
-        self._sources.append(source)
         thread = Thread(target=self._work, args=(source,), name=f"fetch-{self._digest[7:19]}", daemon=True)
+        self.window.join()
+        try:
+            thread.start()
+        except RuntimeError:
+            self.window.leave()
+            raise
+        self.window.resize(max(self.window.slots, RUN * (self.connections + 1)))
+        self._sources.append(source)
         self._threads.append(thread)
-        thread.start()
 
     def divisible(self) -> bool:
         """Say whether another connection would have something to do."""

@@ -68,6 +68,11 @@ class Window:
             self._leaving = min(self._leaving, max(self._claimants - 1, 0))
             self._claimants += 1
 
+    def leave(self) -> None:
+        """Count one connection less, which has claimed nothing."""
+        with self._changed:
+            self._claimants -= 1
+
     def dismiss(self) -> None:
         """Let one connection have nothing more to claim, the last one excepted."""
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from kit_initializer import certificates
 from kit_initializer.errors import UsageError
 from kit_initializer.settings.variables import DEFAULTS
 
@@ -220,15 +221,11 @@ def _authorities(
 
 
 def _problem(bundle: str) -> str:
-    import ssl  # noqa: PLC0415 - only runs with a bundle pay for it
-
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
-    except ssl.SSLError:
-        return "it holds no certificate that can be read"
+        with open(bundle, "rb") as file:
+            return "" if certificates.only(file.read()) else "it holds no certificate that can be read"
     except OSError as error:
         return error.strerror or "it cannot be read"
-    return ""
 
 
 def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from kit_initializer import certificates
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import DestinationError, KitFailedError, UsageError
 from kit_initializer.pull.kit import memory
@@ -273,11 +274,11 @@ class KitCLI:
         """Return the system's certificates and ours: Go takes one file, in place of the system's."""
         settings = self._settings
         system = (settings.environ.get("SSL_CERT_FILE", ""), *_SYSTEM_BUNDLES)
-        parts = [settings.ca_pem]
+        parts = [certificates.only(settings.ca_pem.encode(errors="surrogateescape"))]
         for path in (next(filter(os.path.exists, system), ""), *settings.ca_files):
             if path:
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    parts.append(file.read())
+                with open(path, "rb") as file:
+                    parts.append(certificates.only(file.read()))
         return "\n".join(parts)
 
 
