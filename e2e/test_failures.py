@@ -54,7 +54,7 @@ def test_a_volume_that_is_too_small(scenario: Scenario, engine: str) -> None:
         ended = scenario.wait_ended()
     if engine == "native":  # which looks before it begins
         assert ended["exitCode"] == 10
-        assert ended["message"].startswith("destination: /mnt/models has 4194304 bytes free")
+        assert ended["message"].startswith("destination: /mnt/models has 4.2 MB free, the kit needs 8.0 MB")
     else:  # the cause in Kit's own words
         assert ended["exitCode"] in (1, 10)
         assert "no space left on device" in ended["message"]

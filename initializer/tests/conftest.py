@@ -126,6 +126,12 @@ def failed(run: Run, code: int, slug: str, *words: str) -> None:
         assert word in run.last
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the secrets of other tests: a process strikes out all that it ever held, and these share one."""
+    monkeypatch.setattr("kit_initializer.secret._held", set())
+
+
 @pytest.fixture
 def initialize(tmp_path: Path) -> Iterator[Command]:
     """Give the command, with its termination message beside the test's folders."""

@@ -127,7 +127,7 @@ def test_a_ca_that_is_not_the_issuer(tmp_path: Path, initialize: Command, destin
     tls = Certified(tmp_path / "tls", HOST)
     run = pulled(tls, initialize, destination, TLS().ca_pem)
     assert run.code == 6
-    assert "give its CA by KIT_CA_CERT" in run.last
+    assert "give the CA that issued it by KIT_CA_CERT" in run.last
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,8 @@ with opened(Path(sys.argv[2])) as made:
 
 def as_user(uid: int, place: Path, kit: str) -> subprocess.CompletedProcess[str]:
     environ = {
-        **os.environ,
+        # without coverage's: another user cannot write its data file
+        **{name: value for name, value in os.environ.items() if not name.startswith(("COV", "COVERAGE"))},
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

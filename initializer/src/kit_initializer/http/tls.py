@@ -67,7 +67,7 @@ _ADVICE = {
 def explain(origin: Origin, error: Exception) -> TLSError | None:
     """Return the TLSError that `error` amounts to; None for anything that another try may heal."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "give its CA by KIT_CA_CERT, --tls-cert or KServe's CA bundle; one that is given is not the issuer's"
+        hint = "give the CA that issued it by KIT_CA_CERT, --tls-cert or KServe's CA bundle"
         return TLSError(
             f"the certificate of {origin} is not trusted: {printable(error.verify_message, 200)}",
             hint=_ADVICE.get(error.verify_code, hint),
