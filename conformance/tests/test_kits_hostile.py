@@ -56,7 +56,7 @@ def content_of(each: Hostile) -> dict[str, bytes]:
             for member in tar:
                 content = tar.extractfile(member) if member.isfile() else None
                 if content is not None:
-                    found[member.name.removeprefix("./")] = content.read()
+                    found[member.name.removeprefix("./").replace("\\", "/")] = content.read()
     return found
 
 

@@ -178,14 +178,18 @@ def test_null_is_nothing() -> None:
     ("path", "expected"),
     [
         ("m", "m"), ("./m", "m"), ("code/", "code"), (".", "."), ("a/..", "."), ("a/./b//c", "a/b/c"),
-        ("m..v1.bin", "m..v1.bin"), ("..m", "..m"), ("...", "..."), ("a/../b", "b"), (" m", " m"), ("a\\b", "a\\b"),
+        ("m..v1.bin", "m..v1.bin"), ("..m", "..m"), ("...", "..."), ("a/../b", "b"), (" m", " m"),
+        ("a\\b", "a/b"), (".\\a\\..\\b", "b"), ("c:m", "c:m"),
     ],
 )  # fmt: skip
 def test_paths_inside(path: str, expected: str) -> None:
     assert inside(path) == expected
 
 
-@pytest.mark.parametrize("path", ["", "/", "/m", "//m", "..", "../m", "a/../../m", "a/../..", "m\0", "./.."])
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/m", "//m", "..", "../m", "a/../../m", "a/../..", "m\0", "./..", "..\\m", "\\m", "C:\\m"],
+)
 def test_paths_outside(path: str) -> None:
     with pytest.raises(UnsafeContentError):
         inside(path)

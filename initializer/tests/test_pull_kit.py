@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit_conformance.testbed.kits import Noise, pack
+from initializer.tests.conftest import failed
+from kit_conformance.testbed.kits import Noise, Tar, pack, single
 from kit_conformance.testbed.registry import Basic, Registry, faults
 
 if TYPE_CHECKING:
@@ -108,3 +109,18 @@ def test_patterns_of_kserve_apply(
     assert initialize(uri, destination, env=with_kit, STORAGE_ALLOW_PATTERNS="model/*").code == 0
     brought = sorted(path.name for path in destination.rglob("*") if path.is_file())
     assert brought == [".kit-initializer.json", "run.sh", "weights.bin"]
+
+
+@pytest.mark.parametrize("tar", [Tar().file("a\\m.bin"), Tar().directory("a\\b").file("a\\b/m.bin")])
+def test_names_of_windows_are_refused_and_the_native_engine_named(
+    tar: Tar,
+    registry: Registry,
+    initialize: Command,
+    destination: Path,
+    trees: Trees,
+    with_kit: dict[str, str],
+) -> None:
+    """Kit for Linux takes a backslash literally: the server would find no file where the kit has one."""
+    run = initialize(registry.add(single(bytes(tar), "."), "iris", "v1"), destination, env=with_kit)
+    failed(run, 8, "unsafe", "packed on Windows", "set KIT_ENGINE=native")
+    trees.nothing_in(destination)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 
 import yaml
@@ -312,6 +313,18 @@ def _refuses(case: str, name: str, *kin: str, what: str) -> None:
     mutant(case, *kin)(broken)
 
 
-_refuses("modelkit.odd-names", "odd-backslash", what="Takes a backslash for a separator.")
+_refuses("modelkit.odd-names", "odd-two-dots", what="Takes two dots within a name for a parent.")
+
+
+@mutant("modelkit.windows-names")
+def literal_backslashes(world: World) -> int:
+    """Keeps the backslashes of Windows in names."""
+    done = world.run()
+    if world.repository.startswith("windows-") and done.ok:
+        (world.folder / "folder/deep/m.bin").rename(world.folder / "folder\\deep\\m.bin")
+        shutil.rmtree(world.folder / "folder")
+    return done.code
+
+
 _refuses("modelkit.odd-modes", "odd-mode-none", what="Wants files to be readable as they were packed.")
 _refuses("modelkit.odd-archives", "odd-padding", what="Wants nothing behind the end of an archive.")

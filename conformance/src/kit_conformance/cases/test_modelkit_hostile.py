@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from kit_conformance import refs
 from kit_conformance.cases import kits
-from kit_conformance.catalog import MUST, case
+from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
 from kit_conformance.testbed.kits import hostile, single
 from kit_conformance.testbed.kits.hostile.base import GOOD, fact
@@ -42,8 +42,9 @@ FAMILIES: Final = {
     "broken-pax": ("pax-",),
     "broken-compression": ("gzip-", "zstd-"),
     "bombs": ("bomb-",),
+    "windows-names": ("windows-",),
     "odd-names": (
-        *("odd-two-dots", "odd-three-dots", "odd-backslash", "odd-space", "odd-newline", "odd-dash"),
+        *("odd-two-dots", "odd-three-dots", "odd-space", "odd-newline", "odd-dash"),
         *("odd-dot-slash", "odd-non-ascii", "odd-long", "odd-gnu-long", "odd-case"),
     ),
     "odd-modes": ("odd-mode",),
@@ -262,9 +263,34 @@ def test_refused_leaves_nothing(lab: Lab) -> None:
 def test_odd_names(lab: Lab) -> None:
     """Names that only look dangerous are brought.
 
-    Two dots within a name are no parent, a backslash separates nothing; users have such files.
+    Two dots within a name are no parent, a blank ends nothing; users have such files.
     """
     _brings(lab, "odd-names")
+
+
+@case("modelkit.windows-names", level=SHOULD, since="0.1", ref=refs.KIT_FORMAT, any_registry=True)
+def test_windows_names(lab: Lab) -> None:
+    """Names with the backslashes of Windows become folders, or the kit is refused.
+
+    Kit before 0.2.4 packed them on Windows. Taken literally, all files come to lie in one folder, and the server
+    finds no model where the kit says that it has one.
+    """
+    lines = []
+    for each in _of("windows-names"):
+        kit = each.kit()
+        result = lab.run(lab.place(kit, each.name))
+        try:
+            result.ended()
+            if result.outcome.code == 0:
+                result.holds(kit, modes=False)
+            else:
+                result.failed()
+                result.brought_nothing(also=_GOOD if "good.txt" in result.tree else {})
+        except Finding as finding:
+            lines.append(f"{each.name} ({each.why}): {finding.what}")
+            lines += finding.differences[:_LINES]
+    if lines:
+        raise Finding("names of Windows are neither folders nor refused", lines)
 
 
 @case("modelkit.odd-modes", level=MUST, since="0.1", ref=refs.KIT_PACK, any_registry=True)

@@ -38,8 +38,9 @@ class Tree:
     """A directory to be filled by several layers at once. `root` is an open directory handle that stays the caller's.
 
     `keep` says which paths are wanted at all; others are read past. So are those with a name that starts as one of
-    `reserved`, and `left_out` names the first few of them. `files` lists what was written. The process's umask
-    must be 0: modes are set when a file or folder (`folder_mode`) is made, without a second system call.
+    `reserved`, and `left_out` names the first few of them. `files` lists what was written; `backslash` is the first
+    path of it whose name had backslashes. The process's umask must be 0: modes are set when a file or folder
+    (`folder_mode`) is made, without a second system call.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Tree:
         self.budget = Budget(limits)
         self.files = Listing()
         self.left_out: list[str] = []
+        self.backslash = ""
         self._reserved = reserved
         self._lock = Lock()
 
@@ -83,8 +85,16 @@ class Tree:
 def split(path: str, limits: Limits, what: str) -> list[str]:
     """Return the parts of a relative path; UnsafeContentError when it leads elsewhere or cannot be created.
 
-    A leading "./" and a trailing "/" are harmless and go; everything else must be a plain name.
+    A leading "./" and a trailing "/" are harmless and go; everything else must be a plain name. A backslash separates
+    names as "/" does: Kit before 0.2.4 and other packers write paths so on Windows.
     """
+    if "\\" in path:
+        if path[1:2] == ":":
+            raise UnsafeContentError(
+                f"{what} contains a path with a drive of Windows: {printable(path, 200)!r}",
+                hint="pack the kit with paths relative to its own folder",
+            )
+        path = path.replace("\\", "/")
     parts = [part for part in path.split("/") if part != "."]
     while parts and not parts[-1]:
         parts.pop()
@@ -174,11 +184,13 @@ class Writer:
         """Write one new file from `content`, or read past it when it is not wanted."""
         self._tree.budget.member(self._what)
         own = split(name, self._limits, self._what)
-        if not own or name.endswith("/"):
+        if not own or name.endswith(("/", "\\")):
             raise UnsafeContentError(f"{self._what} holds a file without a name: {name!r}")
         parts = self._base + own
         path = "/".join(parts)
         self._check_length(path)
+        if "\\" in name:
+            self._tree.backslash = self._tree.backslash or path
         wanted = self._tree.keep is None or self._tree.keep(path)
         if self._tree.leaves_out(parts) or not wanted:
             for _ in content:

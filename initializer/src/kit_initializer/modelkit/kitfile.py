@@ -57,13 +57,16 @@ def entries(kitfile: dict[str, Any]) -> tuple[Entry, ...]:
 def inside(path: str) -> str:
     """Return a path below the destination in its shortest form, "." for the destination itself.
 
-    Raises UnsafeContentError for one that leads elsewhere.
+    A backslash separates names as "/" does: Kitfiles are written on Windows as well. Raises UnsafeContentError for a
+    path that leads elsewhere.
     """
-    if not path or path.startswith("/") or "\0" in path:
+    slashes = path.replace("\\", "/")
+    has_drive = "\\" in path and path[1:2] == ":"
+    if not path or slashes.startswith("/") or has_drive or "\0" in path:
         raise UnsafeContentError(
             f"the kit names the path {printable(path, 200)!r}", hint="paths lie below the kit's own folder"
         )
-    clean = posixpath.normpath(path)
+    clean = posixpath.normpath(slashes)
     if clean.split("/", 1)[0] == "..":
         raise UnsafeContentError(
             f"the kit names the path {printable(path, 200)!r}", hint="paths lie below the kit's own folder"

@@ -85,4 +85,4 @@ def _matches(each: Filter, kind: str, names: tuple[str, ...]) -> bool:
 
 
 def _clean(name: str) -> str:
-    return posixpath.normpath(name) if name else ""
+    return posixpath.normpath(name.replace("\\", "/")) if name else ""

@@ -155,6 +155,10 @@ def _gather(pulls: Sequence[Pull], registry: Registry, settings: Settings, repor
         fill = kit.fill
     fill(pulls, registry, settings, reporter)
     for pull in pulls:
+        if pull.tree.backslash:
+            reporter.info(
+                f"{pull.reference}: made folders of backslashes in names, such as {pull.tree.backslash}"
+            )
         for path in pull.tree.left_out:
             reporter.info(f"{pull.reference}: left out {path}, a name that the initializer keeps for itself")
         if not pull.tree.files:

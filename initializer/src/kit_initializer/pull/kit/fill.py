@@ -23,6 +23,7 @@ from kit_initializer.publish import explain
 from kit_initializer.publish.folders import remove_tree
 from kit_initializer.pull.kit import cli
 from kit_initializer.registry import SEGMENT_BYTES, Source
+from kit_initializer.secret import printable
 from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
@@ -99,6 +100,11 @@ def _walk(tree: Tree, folder: int, prefix: str, buffer: memoryview) -> Listing:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
         if tree.leaves_out([name]):
             remove_tree(folder, name)
+        elif "\\" in name:
+            raise UnsafeContentError(
+                f"Kit wrote {printable(path, 200)!r}: the kit was packed on Windows, and Kit keeps its backslashes",
+                hint="set KIT_ENGINE=native, which makes folders of them",
+            )
         elif stat.S_ISDIR(mode):
             os.chmod(name, tree.folder_mode, dir_fd=folder)  # staging is closed to everybody else
             handle = os.open(name, _DIRECTORY, dir_fd=folder)

@@ -125,10 +125,28 @@ PATHS = (
     ),
     fine("odd-three-dots", "a name of three dots", lambda: _named("..."), {"good.txt": GOOD, "...": b"x"}),
     fine(
-        "odd-backslash",
-        "a backslash separates nothing here",
-        lambda: _named("..\\x"),
-        {"good.txt": GOOD, "..\\x": b"x"},
+        "windows-file",
+        "a file of Windows in a folder",
+        lambda: _named("folder\\deep\\m.bin"),
+        {"good.txt": GOOD, "folder/deep/m.bin": b"x"},
+    ),
+    fine(
+        "windows-folders",
+        "folders of Windows, with entries for them",
+        lambda: good().directory("folder\\deep").file("folder\\deep\\m.bin", _CONTENT),
+        {"good.txt": GOOD, "folder/deep/m.bin": b"x"},
+    ),
+    unsafe(
+        "path-backslash-parent",
+        "a file above the destination, as Windows writes it",
+        lambda: _named(f"..\\{ESCAPE}"),
+        brings={"good.txt": GOOD, f"..\\{ESCAPE}": b"x"},
+    ),
+    unsafe(
+        "path-backslash-drive",
+        "a file on a drive of Windows",
+        lambda: _named(f"C:\\{ESCAPE}"),
+        brings={"good.txt": GOOD, f"C:\\{ESCAPE}": b"x"},
     ),
     fine(
         "odd-space",
