@@ -91,7 +91,15 @@ def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Cont
         if not lent.layers and lent.parent is None and not settings.filters:
             raise NotAModelKitError(f"{reference} takes its model from {above}, which has none")
         parent = lent.parent
-    return Contents(tuple(parts), plan.kitfile)
+    return Contents(_once(parts), plan.kitfile)
+
+
+def _once(parts: list[Part]) -> tuple[Part, ...]:
+    """Drop layers that repeat another one in the same place, as of one folder packed as code and as dataset."""
+    unique: dict[Layer, Part] = {}
+    for part in parts:
+        unique.setdefault(part.layer._replace(kind=""), part)
+    return tuple(unique.values())
 
 
 def _choose(resolved: Resolved, settings: Settings) -> Manifest:
