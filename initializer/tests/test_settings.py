@@ -42,6 +42,7 @@ def test_defaults() -> None:
         lock_timeout=3600.0,
         max_files=2_000_000,
         max_bytes=0,
+        record="inside",
         filters=(),
         labels=(),
         overwrite=False,

@@ -133,7 +133,9 @@ class Transport:
             try:
                 return self._exchange(origin, wire, target, fields, body)
             except TransientError:
-                pass  # the server has closed a kept connection in the meantime: that is no failure of this request
+                if wire.until.passed:
+                    raise
+                # else the server has closed a kept connection in the meantime: that is no failure of this request
         return self._exchange(origin, self._connect(origin, via), target, fields, body)
 
     def _exchange(

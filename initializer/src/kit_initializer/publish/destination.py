@@ -15,7 +15,8 @@ from kit_initializer.checksum import crc32
 from kit_initializer.deadline import NEVER
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
-from kit_initializer.publish.folders import Below, remove_empty, remove_file
+from kit_initializer.publish.folders import READ, Below, explain, is_plain, remove_empty, remove_file
+from kit_initializer.publish.record_place import INSIDE, record_place
 from kit_initializer.publish.staging import NO_LOCKS, Staging, sweep
 from kit_initializer.sizes import size
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from kit_initializer.publish.record import Line, Record
 
 _MOUNTS = "/proc/self/mountinfo"
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
 # Why a file of an earlier run cannot be removed although all is well: it is gone, or other things are in its place.
 _IN_THE_WAY = {
@@ -41,23 +41,11 @@ _IN_THE_WAY = {
 }
 
 
-def explain(error: OSError, path: str) -> DestinationError:
-    """Return the error for a destination that the system refused to change."""
-    reason = error.strerror or str(error)
-    hint = {
-        errno.ENOSPC: "give the volume more room, or remove what else is on it",
-        errno.EDQUOT: "raise the quota of the volume",
-        errno.EROFS: "mount the volume for writing",
-        errno.EACCES: "let this user id write there (an emptyDir does)",
-        errno.EPERM: "let this user id write there (an emptyDir does)",
-    }.get(error.errno or 0, "")
-    return DestinationError(f"{path}: {reason}", hint=hint)
-
-
 class Destination:
     """A folder that kits are brought to, held open and locked until it is closed.
 
-    Made with its parents where it is missing. The lock is the kernel's on the folder itself, so that it leaves no
+    Made with its parents where it is missing. `record` says where its record is kept: "inside", "none", or the path of
+    a folder. The lock is the kernel's on the folder itself, so that it leaves no
     file behind and ends with the process; two runs in one folder take turns.
     """
 
@@ -68,7 +56,7 @@ class Destination:
         *,
         deadline: Deadline = NEVER,
         lock_timeout: float = 3600.0,
-        record: RecordPlace | None = None,
+        record: str = INSIDE,
     ) -> None:
         self.path = path
         self._deadline = deadline
@@ -81,7 +69,7 @@ class Destination:
         except OSError as error:
             self.close()
             raise explain(error, path) from error
-        self.records = record or RecordPlace()
+        self.records = record_place(record)
         self.record: Record | None = None
         try:
             self.record = self.records.load(self)
@@ -194,7 +182,7 @@ class Destination:
     def _matches(self, entry: Entry, below: Below, buffer: memoryview) -> bool:
         try:
             folder, name = below.parent(entry.path)
-            handle = os.open(name, _READ, dir_fd=folder)
+            handle = os.open(name, READ, dir_fd=folder)
         except OSError:
             return False
         try:
@@ -213,67 +201,6 @@ class Destination:
             return seen == entry.size and checksum == entry.crc32
         finally:
             os.close(handle)
-
-
-class RecordPlace:
-    """Where a destination's record is kept: in the destination itself. `publish.elsewhere` has other places."""
-
-    keeps = True
-
-    def load(self, destination: Destination) -> Record | None:
-        """Return the record, None for none or one that is not ours. Raises DestinationError."""
-        return read_record(destination.handle, records.RECORD_NAME, destination.path)
-
-    def write(
-        self,
-        staging: Staging,
-        state: str,
-        kits: Iterable[records.Kit],
-        lines: Iterable[bytes | memoryview],
-    ) -> str:
-        """Write a record where it is not in force yet, and return its name. Raises OSError."""
-        name = f"record-{state}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(name, flags, 0o644, dir_fd=staging.handle), "wb") as file:
-            records.write(file, state, kits, lines)
-        return name
-
-    def place(self, staging: Staging, name: str) -> None:
-        """Replace the record, at one stroke, by one that was written. Raises OSError."""
-        os.rename(name, records.RECORD_NAME, src_dir_fd=staging.handle, dst_dir_fd=staging.destination.handle)
-
-
-def read_record(folder: int, name: str, path: str) -> Record | None:
-    """Return the record of a name in an open folder. Raises DestinationError for what cannot be read or replaced."""
-    try:
-        handle = os.open(name, _READ, dir_fd=folder)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO}:  # none, a link or a FIFO: not ours
-            return None
-        raise explain(error, f"{path}/{name}") from error
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(handle)
-        if stat.S_ISDIR(mode):
-            raise DestinationError(
-                f"{path}/{name} is a folder, where the initializer keeps its record",
-                hint="remove that folder",
-            )
-        return None
-    file = open(handle, "rb")  # noqa: SIM115 - read again and again, until the destination is closed
-    try:
-        record = records.load(file)
-    except OSError as error:
-        file.close()
-        raise explain(error, f"{path}/{name}") from error
-    if record is None:
-        file.close()
-    return record
-
-
-def is_plain(found: os.stat_result) -> bool:
-    """Say whether it is a regular file that everybody may read, as a model server has to."""
-    return stat.S_ISREG(found.st_mode) and found.st_mode & 0o444 == 0o444
 
 
 def _text(line: Line) -> bytes:

@@ -11,15 +11,37 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
+from kit_initializer.errors import DestinationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Nobody waits here for the other end of a FIFO.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOREPLACE = 1  # renameat2(2), RENAME_NOREPLACE
 # The file system cannot say "unless it is there", or the C library does not know the call.
 _CANNOT_ASK = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 # What a volume says that cannot rename folders: those on object stores, some of overlays.
 NO_FOLDER_RENAMES = {*_CANNOT_ASK, errno.EXDEV, errno.ENOTEMPTY, errno.EPERM}
+
+
+def explain(error: OSError, path: str) -> DestinationError:
+    """Return the error for a destination that the system refused to change."""
+    reason = error.strerror or str(error)
+    hint = {
+        errno.ENOSPC: "give the volume more room, or remove what else is on it",
+        errno.EDQUOT: "raise the quota of the volume",
+        errno.EROFS: "mount the volume for writing",
+        errno.EACCES: "let this user id write there (an emptyDir does)",
+        errno.EPERM: "let this user id write there (an emptyDir does)",
+    }.get(error.errno or 0, "")
+    return DestinationError(f"{path}: {reason}", hint=hint)
+
+
+def is_plain(found: os.stat_result) -> bool:
+    """Say whether it is a regular file that everybody may read, as a model server has to."""
+    return stat.S_ISREG(found.st_mode) and found.st_mode & 0o444 == 0o444
 
 
 class Below:

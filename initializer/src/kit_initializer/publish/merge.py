@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from kit_initializer.errors import DestinationError
 from kit_initializer.listing import Paths
 from kit_initializer.publish import record as records
-from kit_initializer.publish.destination import explain, is_plain, remove_stale
-from kit_initializer.publish.folders import DIRECTORY, NO_FOLDER_RENAMES, Below, rename_new, status
+from kit_initializer.publish.destination import remove_stale
+from kit_initializer.publish.folders import (
+    DIRECTORY,
+    NO_FOLDER_RENAMES,
+    READ,
+    Below,
+    explain,
+    is_plain,
+    rename_new,
+    status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
     from kit_initializer.publish.destination import Destination
     from kit_initializer.publish.staging import Staging
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK = 1024 * 1024
 # Written by ourselves into each kit's tree; where kits share a folder the last one's stays.
 _SHARED = "Kitfile"
@@ -368,8 +376,8 @@ def _equal(staged: int, there: int, name: str, existing: os.stat_result) -> bool
         return False
     try:
         with (
-            open(os.open(name, _READ, dir_fd=staged), "rb", buffering=0) as ours,
-            open(os.open(name, _READ, dir_fd=there), "rb", buffering=0) as theirs,
+            open(os.open(name, READ, dir_fd=staged), "rb", buffering=0) as ours,
+            open(os.open(name, READ, dir_fd=there), "rb", buffering=0) as theirs,
         ):
             if os.fstat(ours.fileno()).st_size != existing.st_size:
                 return False

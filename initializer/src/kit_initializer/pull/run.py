@@ -101,7 +101,13 @@ def _open(pairs: Sequence[Pair], settings: Settings, deadline: Deadline, reporte
     try:
         for path in sorted(by_path):
             place = places[path] = Place(
-                Destination(path, reporter.info, deadline=deadline, lock_timeout=settings.lock_timeout)
+                Destination(
+                    path,
+                    reporter.info,
+                    deadline=deadline,
+                    lock_timeout=settings.lock_timeout,
+                    record=settings.record,
+                )
             )
             place.pulls = [Pull(pair, place, selection(settings)) for pair in by_path[path]]
     except BaseException:

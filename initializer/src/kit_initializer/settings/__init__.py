@@ -16,6 +16,7 @@ _ENGINES = ("native", "kit")
 _FORMATS = ("text", "json")
 _LEVELS = ("debug", "info", "warn", "error")
 _PROGRESS = ("none", "plain", "fancy")
+_RECORDS = ("inside", "none")
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
 
 
@@ -46,6 +47,7 @@ class Settings(NamedTuple):
     lock_timeout: float
     max_files: int
     max_bytes: int
+    record: str
     filters: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     overwrite: bool
@@ -94,6 +96,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         lock_timeout=_seconds(environ, "KIT_LOCK_TIMEOUT"),
         max_files=_count("KIT_MAX_FILES", _value(environ, "KIT_MAX_FILES"), 1, 10**9),
         max_bytes=_count("KIT_MAX_BYTES", _value(environ, "KIT_MAX_BYTES"), 0, 10**18),
+        record=_record(environ),
         filters=filters,
         labels=_labels(given),
         overwrite=_switch(given, "overwrite"),
@@ -149,6 +152,16 @@ def _count(name: str, text: str, least: int, most: int) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most:
         return int(text)
     raise UsageError(f"{name} is {text[:80]!r}", hint=f"write a whole number from {least} to {most}")
+
+
+def _record(environ: Mapping[str, str]) -> str:
+    text = _value(environ, "KIT_RECORD")
+    if text in _RECORDS or text.startswith("/"):
+        return text
+    raise UsageError(
+        f"KIT_RECORD is {text[:80]!r}",
+        hint=f"write {' or '.join(_RECORDS)}, or the absolute path of a folder outside of the destination",
+    )
 
 
 def _concurrency(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> int:

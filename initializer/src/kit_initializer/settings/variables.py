@@ -170,6 +170,13 @@ VARIABLES: tuple[Variable, ...] = (
         "Fail a kit that unpacks to more bytes than this; 0 allows 64 GiB beyond the size of its layers.",
         OURS,
     ),
+    Variable(
+        "KIT_RECORD",
+        "inside",
+        "Where the [record](operate.md#the-record) of what was published is kept: `inside` the destination, in a "
+        "folder outside of it (an absolute path), or `none`.",
+        OURS,
+    ),
     Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),
     Variable(
         "KIT_LOG_LEVEL", "info", "`debug`, `info`, `warn` or `error`; `--log-level` and `-v` win.", OURS
