@@ -13,7 +13,7 @@ import pytest
 from kit_conformance.testbed.kits import Noise, pack
 from kit_initializer import modelkit
 from kit_initializer.archive import Limits, Tree
-from kit_initializer.pull.layers import Crew, Job
+from kit_initializer.pull.layers import Crew, Target, jobs_for
 from kit_initializer.pull.resolve import Part
 from kit_initializer.registry import SEGMENT_BYTES
 from kit_initializer.report import Progress, Reporter
@@ -44,13 +44,13 @@ class Blocked:
         self._go = threading.Event()
         self._root = os.open(folder, os.O_RDONLY)
         tree = Tree(self._root, Limits(), keep=lambda _: self._go.wait(20))
-        jobs = [
-            Job(Part(repository, layer, "it"), tree, "there")
+        targets = [
+            Target(Part(repository, layer, "it"), tree, "there")
             for layer in modelkit.plan(manifest, kit.config, filters=()).layers
         ]
         self.lines: list[str] = []
         reporter = Reporter(self.lines.append, json_lines=True)
-        crew = Crew(jobs, client, Progress(reporter, layers * SIZE, every_s=0), 8)
+        crew = Crew(jobs_for(targets), client, Progress(reporter, layers * SIZE, every_s=0), 8)
         self._thread = threading.Thread(target=crew.run, daemon=True)
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kit_initializer.errors import UsageError
@@ -172,14 +172,18 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 
 # What the OCI distribution specification says of names and tags, and what hosts are made of.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _GRAMMAR = {
-    "kit://{}/m:v1": r"(?:[A-Za-z0-9][A-Za-z0-9_-]*\.)+[A-Za-z0-9_-]*[A-Za-z0-9]",
+    "kit://{}/m:v1": rf"{_LABEL}(?:\.{_LABEL})+",
     "kit://r.example/{}:v1": rf"{_COMPONENT}(?:/{_COMPONENT})*",
     "kit://r.example/m:{}": r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
 }
 
 
 @pytest.mark.parametrize("shape", _GRAMMAR)
+@example(part="0.-.0")
+@example(part="a.-b.c")
+@example(part="a_.b")
 @given(part=st.text("az09AZ._-/é٣ ") | st.text("a._-/", max_size=8))
 def test_names_are_those_of_the_grammar(shape: str, part: str) -> None:
     expected = re.fullmatch(_GRAMMAR[shape], part) is not None

@@ -125,7 +125,7 @@ def _host(host: str, text: str) -> str:
         port = port[1:] if len(port) != 1 else port
     else:
         name, colon, port = host.partition(":")
-        valid = _is_name(name) and ".." not in name and name[0].isalnum() and name[-1].isalnum()
+        valid = all(map(_is_label, name.split(".")))
         port = port or colon
         if valid and not port and "." not in name and name.lower() != "localhost":
             raise UsageError(
@@ -152,6 +152,11 @@ def _is_ipv6(text: str) -> bool:
 def _is_name(text: str) -> bool:
     """Say whether the text is made of letters, digits, ".", "_" and "-", not of separators alone."""
     return text.isascii() and text.translate(_NO_SEPARATORS).isalnum()
+
+
+def _is_label(text: str) -> bool:
+    """Say whether the text is a part of a host's name: letters and digits, and between them "-" and "_"."""
+    return _is_name(text) and "." not in text and text[0].isalnum() and text[-1].isalnum()
 
 
 def _is_component(text: str) -> bool:

@@ -28,13 +28,13 @@ _HEADER_BYTES = 18  # of a zstd frame at most (RFC 8878, 3.1.1.1)
 def decompress(
     chunks: Iterable[memoryview], compression: str, limits: Limits, what: str, count: Callable[[int], None]
 ) -> Iterator[memoryview]:
-    """Return the content of `chunks`, in chunks; `count` is told the size of each that was decompressed.
+    """Return the content of `chunks`, in chunks; `count` is told the size of each.
 
     `compression` is "", "gzip" or "zstd". Corrupt content, an early end and bytes after the end raise
     UnsafeContentError, and so does whatever `count` refuses.
     """
     if not compression:
-        return iter(chunks)
+        return _counted(chunks, count)
     if compression == "gzip":
         return _counted(_gzip(chunks, what), count)
     if compression == "zstd":
@@ -44,7 +44,7 @@ def decompress(
     )
 
 
-def _counted(chunks: Iterator[memoryview], count: Callable[[int], None]) -> Iterator[memoryview]:
+def _counted(chunks: Iterable[memoryview], count: Callable[[int], None]) -> Iterator[memoryview]:
     for chunk in chunks:
         count(len(chunk))
         yield chunk

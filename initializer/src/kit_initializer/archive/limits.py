@@ -51,7 +51,7 @@ class Budget:
             )
 
     def content(self, count: int, what: str) -> None:
-        """Count bytes that came out of a decompressor. Raises UnsafeContentError for too many."""
+        """Count bytes of a layer's content. Raises UnsafeContentError for too many."""
         with self._lock:
             self._bytes += count
         most = self._limits.bytes

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import unpack
 from kit_initializer.errors import (
-    InitializerError,
     NotAModelKitError,
     UnsafeContentError,
     no_threads,
@@ -17,6 +17,7 @@ from kit_initializer.errors import (
 from kit_initializer.http import StoppedError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
+from kit_initializer.pull.spread import spread
 from kit_initializer.registry import SEGMENT_BYTES, Download, Source, room, segment_bytes
 from kit_initializer.verify import Verifier
 
@@ -39,12 +40,36 @@ _END_S = 5.0
 _HUNGRY = 0.65
 
 
-class Job(NamedTuple):
-    """A layer on its way into a tree; `place` names the destination in errors."""
+# How many places a layer is unpacked to side by side, each by a thread: one download serves so many.
+_SIDE_BY_SIDE = 16
+
+
+class Target(NamedTuple):
+    """A layer and the tree that it goes to; `place` names the destination in errors."""
 
     part: Part
     tree: Tree
     place: str
+
+
+class Job(NamedTuple):
+    """One download, for all targets that have its digest."""
+
+    part: Part
+    targets: tuple[Target, ...]
+
+
+def jobs_for(targets: Iterable[Target]) -> list[Job]:
+    """Return the downloads that targets come to: one a digest."""
+    by_content: dict[tuple[str, int], list[Target]] = {}
+    for target in targets:
+        by_content.setdefault((target.part.layer.digest, target.part.layer.size), []).append(target)
+    jobs = []
+    for each in by_content.values():
+        at_once = len(each) if each[0].part.layer.size <= SEGMENT_BYTES else _SIDE_BY_SIDE
+        some = (tuple(each[first : first + at_once]) for first in range(0, len(each), at_once))
+        jobs += [Job(targets[0].part, targets) for targets in some]
+    return jobs
 
 
 class Crew:
@@ -191,8 +216,6 @@ class Crew:
             with self._lock:
                 self._finished += job.part.layer.size
         except BaseException as error:  # noqa: BLE001 - raised where the layer ends
-            if isinstance(error, OSError):
-                error = explain(error, job.place)
             with self._lock:
                 if self._error is None or isinstance(self._error, StoppedError):
                     self._error = error
@@ -213,36 +236,42 @@ class Crew:
             source.close()
         verifier.update(content)
         verifier.check()
-        _unpack(iter([content]), job)
+        for target in job.targets:
+            _unpack(target, iter([content]))
 
     def _bring_large(self, job: Job, verifier: Verifier, download: Download) -> None:
         """Unpack a layer while it lands and is hashed; the digest has the last word."""
-        refused: InitializerError | None = None
         chunks = download.read()
+        errors = spread(chunks, [partial(_unpack, target) for target in job.targets])
+        refused = [error for error in errors if isinstance(error, UnsafeContentError | NotAModelKitError)]
         try:
-            try:
-                _unpack(chunks, job)
-            except (UnsafeContentError, NotAModelKitError) as error:
-                refused = error
+            _raise_first(error for error in errors if error not in refused)
             for _ in chunks:
                 pass
         except BaseException as error:
             download.window.fail(error)
             raise
         verifier.check()
-        if refused is not None:
-            raise refused
+        _raise_first(refused)
 
 
-def _unpack(chunks: Iterator[memoryview], job: Job) -> None:
-    layer = job.part.layer
-    unpack(
-        chunks,
-        job.tree,
-        format=layer.format,
-        compression=layer.compression,
-        directory=layer.directory,
-        path=layer.path,
-        executable=bool(layer.mode & 0o111),
-        what=job.part.what,
-    )
+def _raise_first(errors: Iterable[BaseException]) -> None:
+    for error in errors:
+        raise error
+
+
+def _unpack(target: Target, chunks: Iterator[memoryview]) -> None:
+    part = target.part
+    try:
+        unpack(
+            chunks,
+            target.tree,
+            format=part.layer.format,
+            compression=part.layer.compression,
+            directory=part.layer.directory,
+            path=part.layer.path,
+            executable=bool(part.layer.mode & 0o111),
+            what=part.what,
+        )
+    except OSError as error:
+        raise explain(error, target.place) from error

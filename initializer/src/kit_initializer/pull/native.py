@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
-from kit_initializer.pull.layers import Crew, Job
+from kit_initializer.pull.layers import Crew, Target, jobs_for
 from kit_initializer.report import Progress
 
 if TYPE_CHECKING:
@@ -24,14 +24,16 @@ KITFILE = "Kitfile"
 def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
     """Fill every kit's tree with verified files. Raises InitializerError, when every thread has ended."""
     needed: dict[Destination, int] = {}
-    jobs = []
+    targets = []
     for pull in pulls:
         destination, parts = pull.place.destination, pull.contents.parts
         needed[destination] = needed.get(destination, 0) + sum(part.layer.size for part in parts)
-        jobs += [Job(part, pull.tree, pull.pair.folder) for part in parts]
+        targets += [Target(part, pull.tree, pull.pair.folder) for part in parts]
     for destination, count in needed.items():
         destination.room(count)
-    Crew(jobs, registry, Progress(reporter, sum(needed.values())), settings.concurrency).run()
+    jobs = jobs_for(targets)
+    progress = Progress(reporter, sum(job.part.layer.size for job in jobs))
+    Crew(jobs, registry, progress, settings.concurrency).run()
     for pull in pulls:
         content = pull.contents
         if content.parts and pull.tree.keep is None and not pull.tree.files:

@@ -74,7 +74,7 @@ def _find_cause(parts: Sequence[Part], settings: Settings, failed: KitFailedErro
     """
     buffer = memoryview(bytearray(SEGMENT_BYTES))
     try:
-        for part in parts:
+        for part in {part.layer.digest: part for part in parts}.values():
             layer = part.layer
             verifier = Verifier(layer.digest, layer.size, part.what)
             patience = part.repository.patience(attempts=settings.retries)
