@@ -27,6 +27,7 @@ DISTRIBUTIONS = ("./initializer", "./conformance")
 RESULTS = Path(os.environ.get("RESULTS", "results")).absolute()
 
 # MLServer 1.7 is not for Python 3.13 and later (its own Requires-Python); the order is ours: newest first.
+IMAGE_PYTHON = "3.13"
 MLSERVER_PYTHONS = ("3.12", "3.11", "3.10")
 MLSERVER_HINT = """MLServer needs a Python 3.12, 3.11 or 3.10 of its own. None runs here; nothing was fetched.
 Install one (Debian 12: apt-get install python3; Fedora: dnf install python3.12; pyenv install 3.12),
@@ -97,6 +98,24 @@ def tests(session: nox.Session) -> None:
     install(session, "tests", *DISTRIBUTIONS)
     coverage = ["--cov", "--cov-report=term:skip-covered"] if os.environ.get("CI") else []
     pytest(session, "--numprocesses=logical", "--dist=worksteal", "-m", "not interop", *coverage)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Random input for each parser, for a minute or `-- SECONDS`; the failure prints the number that repeats it."""
+    seconds, *arguments = session.posargs or ["60"]
+    install(session, "tests", *DISTRIBUTIONS)
+    tests = ["initializer/tests/test_fuzz.py", "--numprocesses=logical", *arguments]
+    report = f"--junit-xml={RESULTS / 'fuzz.xml'}"
+    session.run("pytest", report, *tests, env={"FUZZ_SECONDS": seconds})
+
+
+@nox.session(default=False, python=find_python(IMAGE_PYTHON) or IMAGE_PYTHON)
+def tls(session: nox.Session) -> None:
+    """Everything about TLS once more, on the image's Python, whose rules for certificates are stricter."""
+    install(session, "tests", *DISTRIBUTIONS)
+    files = ["test_http_tls", "test_pull_networks", "test_credentials_azure"]
+    pytest(session, *(f"initializer/tests/{name}.py" for name in files), "--numprocesses=logical")
 
 
 @nox.session(default=False)

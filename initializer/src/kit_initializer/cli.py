@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from kit_initializer import __version__, reference, settings
+from kit_initializer import __version__, early_end, reference, settings
 from kit_initializer.console import Console
 from kit_initializer.errors import InitializerError, UsageError
 from kit_initializer.pull import Pair, pull_all
@@ -105,18 +104,11 @@ def _stop(number: int, reporter: Reporter, path: str, environ: Mapping[str, str]
     """End at once, from within the handler: no thread is waited for, and the next run sweeps the staging."""
     for other in _SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    _terminate_kit()
+    early_end.happen()
     text = f"stopped by {signal.Signals(number).name} before everything was published; the next run resumes"
     reporter.info(text)
     _leave(path, text, environ)
     os._exit(128 + number)
-
-
-def _terminate_kit() -> None:
-    if "kit_initializer.pull.kit" in sys.modules:
-        from kit_initializer.pull import kit  # noqa: PLC0415 - only where Kit is running
-
-        kit.terminate()
 
 
 def _leave(path: str, message: str, environ: Mapping[str, str]) -> None:

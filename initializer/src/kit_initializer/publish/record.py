@@ -83,7 +83,11 @@ class Record:
         while (text := self.file.readline(_LINE_BYTES)) != _END:
             if not text.endswith(b",\n"):
                 raise ValueError(text[:80])
-            yield _line(json.loads(text[:-2]))
+            try:
+                values = json.loads(text[:-2])
+            except RecursionError as error:
+                raise ValueError(text[:80]) from error
+            yield _line(values)
 
     def ours(self) -> Iterator[str]:
         """Yield every path of a file that is ours, those that are stale included; what is damaged ends it."""

@@ -21,7 +21,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from kit_initializer import certificates
+from kit_initializer import certificates, early_end
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import DestinationError, KitFailedError, UsageError
 from kit_initializer.pull.kit import memory
@@ -105,6 +105,9 @@ def terminate() -> None:
     for child in tuple(_children):
         _kill(child)
     memory.remove_all()
+
+
+early_end.register(terminate)
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
