@@ -7,12 +7,11 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from kit_conformance.testbed.kits import Noise, pack
-from kit_initializer.credentials import Login
+from kit_initializer.credentials.logins import Logins
 from kit_initializer.deadline import Deadline
 from kit_initializer.http import Transport
 from kit_initializer.pull.run import network
 from kit_initializer.registry import Registry
-from kit_initializer.secret import Secret
 from kit_initializer.settings import read
 
 if TYPE_CHECKING:
@@ -36,12 +35,13 @@ BLOB = LAYER.read()
 @contextlib.contextmanager
 def connected() -> Iterator[Registry]:
     """Give a client, and close what connections it has in the end."""
-    login = Login("ann", Secret("pw"), None, "a test")
+    settings = read(QUICK | {"KIT_USER": "ann", "KIT_PASSWORD": "pw"})
     said: list[str] = []
     stop = Event()
+    transport = Transport(network(settings), Deadline(), stop)
     client = Registry(
-        Transport(network(read(QUICK)), Deadline(), stop),
-        lambda _: login,
+        transport,
+        Logins(settings, transport, said.append),
         stop,
         plain_http=True,
         retries=1,

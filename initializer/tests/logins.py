@@ -9,7 +9,7 @@ import os
 from threading import Event
 from typing import TYPE_CHECKING
 
-from kit_initializer.credentials import sources
+from kit_initializer.credentials import Wanted, sources
 from kit_initializer.deadline import Deadline
 from kit_initializer.http import Transport
 from kit_initializer.pull.run import network
@@ -42,11 +42,12 @@ def ignored(_: str) -> None:
     """Take a warning that a test is not about."""
 
 
-def find(host: str = HOST, **environ: str) -> Login | None:
-    return find_with(host, settings(**environ), ignored)
+def find(where: Wanted | str = HOST, **environ: str) -> Login | None:
+    return find_with(where, settings(**environ), ignored)
 
 
-def find_with(host: str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
-    """Ask the sources as a run does."""
+def find_with(where: Wanted | str, settings: Settings, warn: Callable[[str], None]) -> Login | None:
+    """Ask the sources as a run does: for a repository, or for the repository "iris" of a host."""
+    wanted = Wanted(where, "iris") if isinstance(where, str) else where
     with contextlib.closing(Transport(network(settings), Deadline(), Event())) as transport:
-        return sources.find(host, settings, transport, warn)
+        return sources.find(wanted, settings, transport, warn)

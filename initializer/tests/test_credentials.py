@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initializer.tests.logins import CANARY, HOST, auth, config, find
-from kit_initializer.credentials import Login, hosts
+from kit_initializer.credentials import Login, Wanted, hosts
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
 
@@ -47,6 +47,27 @@ def test_order(tmp_path: Path) -> None:
         ("folder", str(tmp_path / "config.json")),
     ]
     assert find() is None
+
+
+def test_only_a_login_that_names_the_host_is_for_a_parent() -> None:
+    parent = Wanted(HOST, "base", parent=True)
+    assert find(parent, KIT_USER="ada", KIT_PASSWORD=CANARY, KIT_REGISTRY=HOST) is None
+    storage = {"type": "kit", "username": "ada", "password": CANARY}
+    for written, found in [
+        (storage, False),
+        (storage | {"registry": HOST}, True),
+        (storage | {"registry": "other.example"}, False),
+        ({"type": "kit", "auths": {HOST: auth("ada")}}, True),
+    ]:
+        assert (find(parent, STORAGE_CONFIG=json.dumps(written)) is not None) == found
+    assert find(parent, KIT_DOCKER_CONFIG_JSON=config_of("*.example:5000")) is not None
+    assert find(parent, KIT_DOCKER_CONFIG_JSON=config_of("other.example")) is None
+    ecr = Wanted("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "base", parent=True)
+    assert find(ecr, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY=CANARY) is None
+
+
+def config_of(*hosts: str) -> str:
+    return json.dumps({"auths": {host: auth("ada") for host in hosts}})
 
 
 def test_a_login_shows_no_secret() -> None:

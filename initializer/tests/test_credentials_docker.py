@@ -6,6 +6,7 @@ import base64
 import json
 import stat
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initializer.tests.logins import CANARY, HOST, auth, find, find_with, ignored, settings
-from kit_initializer.credentials import Login
+from kit_initializer.credentials import Login, Wanted
 from kit_initializer.errors import UsageError
 from kit_initializer.secret import Secret
 
@@ -57,6 +58,57 @@ class TestDocker:
         assert self.find({"auths": {f"https://{HOST}/v1/": entry}}) == expected
         assert self.find({"auths": {f"{HOST}/team": {}, HOST.upper(): entry}}) == expected
         assert self.find({"auths": {"other.example": entry}}) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\n".join(textwrap.wrap(base64.b64encode(f"ada:{CANARY}{'x' * 80}".encode()).decode(), 76))
+            + "\n",
+            base64.b64encode(f"ada:{CANARY}{'x' * 80}".encode()).decode().rstrip("="),
+            base64.b64encode(f"ada:{CANARY}{'x' * 80}\n".encode()).decode(),
+            base64.b64encode(f"ada:{CANARY}{'x' * 80}\r\n\0".encode()).decode(),
+        ],
+    )
+    def test_auth_as_tools_write_it(self, text: str) -> None:
+        login = self.find({"auths": {HOST: {"auth": text}}})
+        assert login is not None
+        assert (login.username, login.password) == ("ada", Secret(CANARY + "x" * 80))
+
+    @pytest.mark.parametrize(
+        ("repository", "keys", "user"),
+        [
+            ("iris", ["*.example:5000"], "*.example:5000"),
+            ("iris", ["*.example", "*:5000", "*.*.example:5000", "r.*:500*"], None),
+            ("iris", ["?.ex[a-b]mple:5000", "[^s].example:5000"], "?.ex[a-b]mple:5000"),
+            ("iris", ["*.example:5000", "r.*:5000", "r.example:5000"], "r.example:5000"),
+            ("team/iris", ["*.example:5000/team", "r.example:5000"], "r.example:5000"),
+            ("team/iris", ["*.example:5000/team", "*.example:5000"], "*.example:5000/team"),
+            (
+                "team/iris",
+                ["r.example:5000", "r.example:5000/team", "r.example:5000/team/i"],
+                "r.example:5000/team",
+            ),
+            (
+                "team/iris",
+                ["https://r.example:5000/v2/team/", "r.example:5000"],
+                "https://r.example:5000/v2/team/",
+            ),
+            ("team/iris", ["r.example:5000/team/iris", "r.example:5000/team"], "r.example:5000/team/iris"),
+            ("team/iris", ["r.example:5000/other", "r.example:5000/team/iris/x"], None),
+            ("team2/iris", ["r.example:5000/team", "r.example:5000"], "r.example:5000"),
+            ("team2/iris", ["r.example:5000/team"], "r.example:5000/team"),
+            ("iris", ["https://r.example:5000", "r.example:5000"], "r.example:5000"),
+            ("iris", ["http://r.example:5000/v1"], "http://r.example:5000/v1"),
+        ],
+    )
+    def test_the_entry_that_says_most_is_taken(
+        self, repository: str, keys: list[str], user: str | None
+    ) -> None:
+        """As the kubelet reads a pull secret, but that a path ends between two slashes where it can."""
+        for order in (keys, keys[::-1]):
+            config = {"auths": {key: {"username": key, "password": CANARY} for key in order}}
+            login = find(Wanted(HOST, repository), KIT_DOCKER_CONFIG_JSON=json.dumps(config))
+            assert (login.username if login else None) == user
 
     def test_a_colon_belongs_to_the_password(self) -> None:
         login = self.find({"auths": {HOST: auth("ada", "a:b:ü")}})

@@ -33,7 +33,7 @@ BY_FILE = "Google, by GOOGLE_APPLICATION_CREDENTIALS"
 FIND = """
 import json, os, sys
 from threading import Event
-from kit_initializer.credentials import sources
+from kit_initializer.credentials import Wanted, sources
 from kit_initializer.deadline import Deadline
 from kit_initializer.http import Transport
 from kit_initializer.pull.run import network
@@ -44,7 +44,7 @@ found = {"warnings": warnings, "login": None, "error": None, "code": 0}
 try:
     settings = read(os.environ)
     transport = Transport(network(settings), Deadline(), Event())
-    login = sources.find(sys.argv[1], settings, transport, warnings.append)
+    login = sources.find(Wanted(sys.argv[1], "iris"), settings, transport, warnings.append)
     if login:
         found["login"] = [login.username, login.password.reveal(), login.source]
 except InitializerError as error:

@@ -133,10 +133,10 @@ def test_a_login_is_looked_for_once_and_only_when_asked(client: Registry) -> Non
         repository.manifest("v1", "*/*", "it")
         after = repository.login
         assert (before, after and after.username) == (None, "ann")
-        anonymous = client.repository(server.host, "k", anonymous=True)
+        parent = client.repository(server.host, "k", parent=True)
         with pytest.raises(DeniedError, match="anonymous"):
-            anonymous.manifest("v1", "*/*", "it")
-        assert anonymous.login is None
+            parent.manifest("v1", "*/*", "it")
+        assert parent.login is None
 
 
 def test_docker_hub_has_another_name_for_its_registry(client: Registry) -> None:

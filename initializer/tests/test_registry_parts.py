@@ -8,8 +8,6 @@ from email.utils import formatdate
 from threading import Event
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import UnreachableError, UsageError
@@ -23,7 +21,6 @@ from kit_initializer.http.retry import (
     unreachable,
 )
 from kit_initializer.http.url import origin_of, split
-from kit_initializer.registry.auth import parse_challenge
 
 # addresses
 
@@ -76,42 +73,6 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(UnreachableError):
         split(url)
-
-
-# challenges
-
-
-@pytest.mark.parametrize(
-    ("text", "scheme", "parameters"),
-    [
-        ("Basic", "basic", {}),
-        ('BASIC realm="a, b"', "basic", {"realm": "a, b"}),
-        (
-            'Bearer realm="https://r.example/t?a=b",service="s",Scope="repository:a/b:pull,push"',
-            "bearer",
-            {"realm": "https://r.example/t?a=b", "service": "s", "scope": "repository:a/b:pull,push"},
-        ),
-        (
-            "Bearer realm=https://r.example/t , service=s",
-            "bearer",
-            {"realm": "https://r.example/t", "service": "s"},
-        ),
-        (r'Bearer realm="a \"b\" \\ c", x=y', "bearer", {"realm": r'a "b" \ c', "x": "y"}),
-        ('Bearer realm="open', "bearer", {"realm": "open"}),
-        ('Bearer realm="open\\', "bearer", {"realm": "open"}),
-        ("Negotiate abcdef", "negotiate", {}),
-        ("", "", {}),
-    ],
-)
-def test_challenges(text: str, scheme: str, parameters: dict[str, str]) -> None:
-    assert parse_challenge(text) == (scheme, parameters)
-
-
-@given(st.text())
-def test_any_challenge_can_be_read(text: str) -> None:
-    scheme, parameters = parse_challenge(text)
-    assert scheme == scheme.lower()
-    assert all(isinstance(value, str) for value in parameters.values())
 
 
 # proxies

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initializer.tests.fuzz.changes import altered, changed, dumped
 from kit_initializer import certificates, reference
-from kit_initializer.credentials import sources
+from kit_initializer.credentials import Wanted, sources
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import InitializerError
 from kit_initializer.http import Transport, proxy, retry_after, tls, url
@@ -91,6 +91,7 @@ CONFIGS = [
             "https://index.docker.io/v1/": {"username": "a", "password": "b"},
         }
     },
+    {"auths": {"*.example/team": {"auth": "YW5uOnB3Cg"}, "http://[r].ex?mple/v2/": {"username": "a"}}},
     {
         "auths": {"r.example": {"identitytoken": "x"}},
         "credHelpers": {"r.example": "none-here"},
@@ -155,8 +156,8 @@ def environment(dice: random.Random, _: Path) -> None:
         if environ.get("KIT_CA_CERT"):
             tls.context(network(settings))
         transport = Transport(network(settings), Deadline(5), Event())
-        for host in ("r.example", "docker.io"):
-            login = sources.find(host, settings, transport, lambda _: None)
+        for wanted in (Wanted("r.example", "team/iris"), Wanted("docker.io", "iris", parent=True)):
+            login = sources.find(wanted, settings, transport, lambda _: None)
             assert login is None or login.password.reveal() not in repr(login)
     except InitializerError as error:
         refused(error)

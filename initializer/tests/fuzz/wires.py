@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from initializer.tests.fuzz.changes import altered, changed, dumped
 from initializer.tests.fuzz.texts import refused
 from kit_conformance.testbed.kits import pack
-from kit_initializer.credentials import Login
+from kit_initializer.credentials.logins import Logins
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import InitializerError
 from kit_initializer.http import Transport
@@ -18,7 +18,6 @@ from kit_initializer.pull.resolve import contents, resolve
 from kit_initializer.pull.run import network
 from kit_initializer.reference import parse
 from kit_initializer.registry import Registry
-from kit_initializer.secret import Secret
 from kit_initializer.settings import read
 
 if TYPE_CHECKING:
@@ -70,14 +69,16 @@ _FIELDS = [
 
 def responses(dice: random.Random, _: Path) -> None:
     """Resolve a kit of a server with odd answers."""
-    settings = read({"KIT_UNPACK_FLAGS": "--plain-http", "KIT_RETRIES": "0", "KIT_PROGRESS_TIMEOUT": "1"})
+    login = {"KIT_USER": "ann", "KIT_PASSWORD": "pw-of-ann"} if dice.random() < 0.5 else {}
+    environ = {"KIT_UNPACK_FLAGS": "--plain-http", "KIT_RETRIES": "0", "KIT_PROGRESS_TIMEOUT": "1"}
+    settings = read(environ | login)
     limits = settings._replace(first_byte_timeout=0.3, stall_timeout=0.3, connect_timeout=1.0)
     stop, said = Event(), []  # type: ignore[var-annotated]
     with _Server(dice) as host:
         transport = Transport(network(limits), Deadline(3), stop)
-        login = Login("ann", Secret("pw-of-ann"), None, "a test") if dice.random() < 0.5 else None
+        logins = Logins(limits, transport, said.append)
         client = Registry(
-            transport, lambda _: login, stop, plain_http=True, retries=0, say=said.append, warn=said.append
+            transport, logins, stop, plain_http=True, retries=0, say=said.append, warn=said.append
         )
         try:
             contents(client, resolve(client, parse(f"kit://{host}/k:v1")), limits)

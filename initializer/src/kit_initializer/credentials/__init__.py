@@ -19,3 +19,14 @@ class Login(NamedTuple):
     password: Secret
     identity_token: Secret | None
     source: str
+
+
+class Wanted(NamedTuple):
+    """What a login is for: a repository at `host` ("r.example:5000").
+
+    `parent`: its host was not given to the run, but by the kit that takes its model from there.
+    """
+
+    host: str
+    repository: str
+    parent: bool = False

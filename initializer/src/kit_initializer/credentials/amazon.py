@@ -27,6 +27,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.credentials import Wanted
     from kit_initializer.deadline import Deadline
     from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
@@ -41,12 +42,15 @@ _PRIVATE = (
 _HINT = "check the role, who may assume it, and its right to ecr:GetAuthorizationToken"
 
 
-def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
+def find(
+    wanted: Wanted, settings: Settings, transport: Transport, warn: Callable[[str], None]
+) -> Login | None:
     """Return a login for a registry of Amazon, None for any other or without a role or keys.
 
     Raises DeniedError, UnreachableError, TLSError or UsageError when Amazon gives none for a private registry; a
     public one is open without.
     """
+    host = wanted.host
     private = re.fullmatch(_PRIVATE, host)
     if host == PUBLIC:
         try:

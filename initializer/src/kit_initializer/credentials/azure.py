@@ -25,6 +25,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.credentials import Wanted
     from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
@@ -41,11 +42,14 @@ _RESPONSE_BYTES = 1 << 20
 _HINT = "check the federated credential of the identity and its right AcrPull"
 
 
-def find(host: str, settings: Settings, transport: Transport, _warn: Callable[[str], None]) -> Login | None:
+def find(
+    wanted: Wanted, settings: Settings, transport: Transport, _warn: Callable[[str], None]
+) -> Login | None:
     """Return a login for a registry of Azure, None for any other or without a workload identity.
 
     Raises DeniedError, UnreachableError, TLSError or UsageError when the identity cannot be used.
     """
+    host = wanted.host
     match = re.fullmatch(_HOSTS, host)
     environ = settings.environ
     client, tenant = environ.get("AZURE_CLIENT_ID", ""), environ.get("AZURE_TENANT_ID", "")

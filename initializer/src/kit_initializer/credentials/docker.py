@@ -1,6 +1,7 @@
 """Docker's config.json: logins in `auths`, identity tokens, `credHelpers` and `credsStore`.
 
-Sources: Docker's documentation of the file, and of the protocol of credential helpers. The file comes as
+Sources: Docker's documentation of the file, and of the protocol of credential helpers; for keys with patterns and
+paths, Kubernetes' of pull secrets ("Interpretation of config.json") and its pkg/credentialprovider. The file comes as
 KIT_DOCKER_CONFIG_JSON (its contents), then from the folder DOCKER_CONFIG, or ~/.docker without that. In a folder
 it may also be called `.dockerconfigjson`, as in a mounted secret of Kubernetes.
 
@@ -22,6 +23,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kit_initializer.credentials import Wanted
     from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
@@ -35,11 +37,13 @@ class _File(NamedTuple):
     where: str
 
 
-def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
-    """Return the login that a config.json has for the host. Raises UsageError when it has a broken one."""
+def find(
+    wanted: Wanted, settings: Settings, transport: Transport, warn: Callable[[str], None]
+) -> Login | None:
+    """Return the login that a config.json has for the repository. Raises UsageError when it has a broken one."""
     for file in _files(settings, warn):
-        config = _config(file, host, warn)
-        found = login(config, host, file.where, settings, transport, warn=warn) if config else None
+        config = _config(file, wanted.host, warn)
+        found = login(config, wanted, file.where, settings, transport, warn=warn) if config else None
         if found:
             return found
     return None
@@ -47,18 +51,19 @@ def find(host: str, settings: Settings, transport: Transport, warn: Callable[[st
 
 def login(
     config: dict[str, Any],
-    host: str,
+    wanted: Wanted,
     where: str,
     settings: Settings,
     transport: Transport,
     *,
     warn: Callable[[str], None],
 ) -> Login | None:
-    """Return what a config has for the host: of its helper, of the store of all, or of its own entry.
+    """Return what a config has for the repository: of its host's helper, of the store of all, or of an entry.
 
     `where` names the config. Raises UsageError when it speaks of this host and cannot be used.
     """
-    entry = _entry(config.get("auths"), host, where)
+    host = wanted.host
+    entry = _entry(config.get("auths"), wanted, where)
     helper = _helper(config.get("credHelpers"), host, where)
     if helper:
         found = helpers.ask(helper, _server(host), settings, transport, f"credHelpers of {where}")
@@ -112,15 +117,30 @@ def _config(file: _File, host: str, warn: Callable[[str], None]) -> dict[str, An
     return None
 
 
-def _entry(auths: object, host: str, where: str) -> dict[str, Any] | None:
-    """Return the entry of a host: one under its bare name before one under a URL or with a path."""
-    keys = [key for key in auths if hosts.same(key, host)] if isinstance(auths, dict) else []
-    if not keys or not isinstance(auths, dict):
+def _entry(auths: object, wanted: Wanted, where: str) -> dict[str, Any] | None:
+    """Return the entry of a repository, as the kubelet chooses it: the one that says most about where it is.
+
+    That is one that names the host before a pattern, then the longest path, then the key without a scheme. A path that
+    ends within a name ("r.example/tea" of r.example/team/iris) matches as well, after all others: the kubelet, which
+    compares letters, would send it, and go on to the next.
+    """
+    ranks = {key: _rank(key, wanted) for key in auths} if isinstance(auths, dict) else {}
+    best = max((key for key in ranks if ranks[key]), key=lambda key: ranks[key] or (), default=None)
+    if best is None or not isinstance(auths, dict):
         return None
-    entry = auths[min(keys, key=len)]
+    entry = auths[best]
     if isinstance(entry, dict):
         return entry
-    raise UsageError(f"the entry of {host} in {where} is not an object", hint=_HINT)
+    raise UsageError(f"the entry of {wanted.host} in {where} is not an object", hint=_HINT)
+
+
+def _rank(key: str, wanted: Wanted) -> tuple[object, ...]:
+    """Return how well a key of `auths` fits, to be compared; () for not at all."""
+    host, path = hosts.split(key)
+    if not hosts.covers(host, wanted.host) or not wanted.repository.startswith(path):
+        return ()
+    whole = not path or wanted.repository[len(path) :][:1] in {"", "/"}
+    return whole, hosts.same(host, wanted.host), len(path), len(host), -len(key)
 
 
 def _helper(found: object, host: str, where: str) -> str:
@@ -146,13 +166,15 @@ def _login(entry: dict[str, Any], host: str, where: str) -> Login | None:
         raise UsageError(f"the entry of {host} in {where} is broken", hint=_HINT)
     user, password, token = texts["username"], texts["password"], texts["identitytoken"]
     if texts["auth"]:
+        packed = "".join(texts["auth"].split())  # `base64` wraps its lines, and others leave the padding out
         try:
-            user, colon, password = base64.b64decode(texts["auth"], validate=True).decode().partition(":")
+            pair = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+            user, colon, password = pair.decode().partition(":")
         except ValueError:
             colon = ""
         if not colon:
             raise UsageError(f"the auth of {host} in {where} is not the base64 of user:password", hint=_HINT)
-    password = password.rstrip("\0")
+    password = password.rstrip("\r\n\0")  # echo leaves a line break, and old Dockers zeros
     if token or (user and password):
         return Login(user, Secret(password), Secret(token) if token else None, where)
     return None

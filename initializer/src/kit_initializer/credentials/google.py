@@ -24,6 +24,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.credentials import Wanted
     from kit_initializer.deadline import Deadline
     from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
@@ -37,13 +38,15 @@ _PROBE_SECONDS = 1.0
 _HINT = "check the service account of the pod and its right to read the repository"
 
 
-def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
+def find(
+    wanted: Wanted, settings: Settings, transport: Transport, warn: Callable[[str], None]
+) -> Login | None:
     """Return a login for a registry of Google, None for any other or without an identity.
 
     Raises DeniedError, UnreachableError or UsageError when Google gives none although one was asked for by
     GCP_WIF or GOOGLE_APPLICATION_CREDENTIALS; without them the registry may still be open.
     """
-    if not re.fullmatch(_HOSTS, host):
+    if not re.fullmatch(_HOSTS, wanted.host):
         return None
     path = settings.environ.get(_FILE, "")
     required = bool(path) or settings.environ.get("GCP_WIF", "").strip().lower() == "true"

@@ -8,7 +8,7 @@ other types belong to other storage.
     {"type": "kit", "registry": "r.example", "identity_token": "…"}
     {"type": "kit", "auths": {"r.example": {"auth": "…"}}}
 
-Without `registry` a login is for any registry.
+Without `registry` a login is for any registry, but that of a parent kit on another host.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kit_initializer.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kit_initializer.credentials import Wanted
     from kit_initializer.http import Transport
     from kit_initializer.settings import Settings
 
@@ -32,7 +33,9 @@ _TEXTS = ("registry", "username", "password", "identity_token")
 _HINT = 'write {"type": "kit", "registry": "…", "username": "…", "password": "…"}'
 
 
-def find(host: str, settings: Settings, transport: Transport, warn: Callable[[str], None]) -> Login | None:
+def find(
+    wanted: Wanted, settings: Settings, transport: Transport, warn: Callable[[str], None]
+) -> Login | None:
     """Return the login of the InferenceService. Raises UsageError for a config of type kit that has none."""
     text = settings.environ.get(SOURCE, "")
     override = _object(settings.environ.get(_OVERRIDE, "")) or {}
@@ -43,16 +46,17 @@ def find(host: str, settings: Settings, transport: Transport, warn: Callable[[st
         raise UsageError(f"{SOURCE} is not a JSON object", hint=_HINT)
     config = own | override
     if "auths" in config:
-        return docker.login(config, host, SOURCE, settings, transport, warn=warn)
-    return _login(config, host)
+        return docker.login(config, wanted, SOURCE, settings, transport, warn=warn)
+    return _login(config, wanted)
 
 
-def _login(config: dict[str, Any], host: str) -> Login | None:
+def _login(config: dict[str, Any], wanted: Wanted) -> Login | None:
     texts = {key: config.get(key, "") for key in _TEXTS}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     if wrong:
         raise UsageError(f"{SOURCE} has a {wrong[0]} that is not text", hint=_HINT)
-    if texts["registry"].strip() and not hosts.same(texts["registry"], host):
+    only = texts["registry"].strip()
+    if not hosts.same(only, wanted.host) if only else wanted.parent:
         return None
     token = texts["identity_token"].strip()
     user, password = texts["username"].strip(), texts["password"].rstrip("\r\n")

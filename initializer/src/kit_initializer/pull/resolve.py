@@ -82,8 +82,8 @@ def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Cont
         if len(seen) > _PARENTS:
             raise NotAModelKitError(f"{reference} has more than {_PARENTS} parents")
         seen.append(_name(above))
-        # what logs in at the kit's host says nothing about another host
-        repository = registry.repository(above.host, above.repository, anonymous=above.host != reference.host)
+        # who packs a kit names its parent's host, and must not learn what logs in at another
+        repository = registry.repository(above.host, above.repository, parent=above.host != reference.host)
         fetched = _fetch(repository, above, registry.say)
         manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
         lent = _plan(repository, above, manifest, settings, only_model=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from fnmatch import fnmatch
-from functools import partial
 from itertools import zip_longest
 from threading import Event
 from typing import TYPE_CHECKING
 
 from kit_initializer.archive import Limits
-from kit_initializer.deadline import Deadline, call_within
+from kit_initializer.credentials.logins import Logins
+from kit_initializer.deadline import Deadline
 from kit_initializer.errors import EmptyError
 from kit_initializer.http import Network, Transport
 from kit_initializer.publish import Collisions, Destination, publish
@@ -23,7 +23,6 @@ from kit_initializer.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kit_initializer.credentials import Login
     from kit_initializer.report import Outcome, Reporter
     from kit_initializer.settings import Settings
 
@@ -71,19 +70,9 @@ def network(settings: Settings) -> Network:
 def _registry(settings: Settings, deadline: Deadline, reporter: Reporter) -> Registry:
     stop = Event()
     transport = Transport(network(settings), deadline, stop)
-
-    def login(host: str) -> Login | None:
-        from kit_initializer.credentials import sources  # noqa: PLC0415 - 8 ms, when a registry asks for a login
-
-        until = deadline.nearer("KIT_PROGRESS_TIMEOUT", settings.progress_timeout)
-        try:
-            return call_within(until, partial(sources.find, host, settings, transport, reporter.warn))
-        except TimeoutError:
-            raise until.error(f"getting a login for {host}") from None
-
     return Registry(
         transport,
-        login,
+        Logins(settings, transport, reporter.warn),
         stop,
         plain_http=settings.plain_http,
         retries=settings.retries,

@@ -6,6 +6,7 @@ import json
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from kit_initializer.credentials import Wanted
 from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
 from kit_initializer.http import (
     Pace,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kit_initializer.credentials import Login
-    from kit_initializer.secret import Secret
+    from kit_initializer.credentials.logins import Logins
 
 # The distribution specification asks registries to take manifests of at least this size, and clients need no more.
 MANIFEST_BYTES = 4 * 1024 * 1024
@@ -48,7 +49,7 @@ class Fetched(NamedTuple):
 class Registry:
     """Everything a run fetches, over connections that its repositories share.
 
-    `login` is asked for credentials once per repository, and only after the registry wanted some. `retries` is how
+    `logins` are asked for credentials once per repository, and only after the registry wanted some. `retries` is how
     often a small request is repeated. `say` is told what is worth a line in the log, `warn` what goes wrong and is
     tried again.
     """
@@ -56,7 +57,7 @@ class Registry:
     def __init__(
         self,
         transport: Transport,
-        login: Callable[[str], Login | None],
+        logins: Logins,
         stop: Event,
         *,
         plain_http: bool,
@@ -70,11 +71,11 @@ class Registry:
         self.retries = retries
         self.say = say
         self.warn = warn
-        self._login = login
+        self.logins = logins
 
-    def repository(self, host: str, name: str, *, anonymous: bool = False) -> Repository:
-        """Return a repository; `anonymous` keeps every credential from it."""
-        return Repository(self, host, name, (lambda: None) if anonymous else (lambda: self._login(host)))
+    def repository(self, host: str, name: str, *, parent: bool = False) -> Repository:
+        """Return a repository. `parent`: a kit has named it, so only credentials that name its host are for it."""
+        return Repository(self, Wanted(host, name, parent))
 
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
@@ -95,13 +96,13 @@ class Registry:
 class Repository:
     """One repository of one registry. Threads share it."""
 
-    def __init__(self, registry: Registry, host: str, name: str, find: Callable[[], Login | None]) -> None:
+    def __init__(self, registry: Registry, wanted: Wanted) -> None:
+        host = wanted.host
         scheme = "http" if registry.plain_http else "https"
         self._registry = registry
         self._origin = origin_of(f"{scheme}://{_ALIASES.get(host, host)}")
-        self._base = f"{scheme}://{self._origin}/v2/{name}"
-        self._authorizer = Authorizer(registry.transport, self._origin, name, find)
-        self._said_login = False
+        self._base = f"{scheme}://{self._origin}/v2/{wanted.repository}"
+        self._authorizer = Authorizer(registry.transport, self._origin, wanted, registry.logins, registry.say)
         self._direct: dict[str, str] = {}
         self._lock = Lock()
 
@@ -218,19 +219,7 @@ class Repository:
     def _authorized(self, url: str, headers: dict[str, str]) -> Response:
         if origin_of(url) != self._origin:
             return self._registry.transport.request(url, headers)
-        for _ in range(3):
-            sent: Secret | None = self._authorizer.value
-            full = headers if sent is None else {**headers, "Authorization": sent.reveal()}
-            response = self._registry.transport.request(url, full)
-            if response.status != 401:
-                return response
-            challenges = response.headers.get_all("WWW-Authenticate")
-            response.read(_ERROR_BYTES)
-            self._authorizer.answer(challenges, sent)
-            if self._authorizer.source and not self._said_login:
-                self._said_login = True
-                self._registry.say(f"{self._origin}: logging in with {self._authorizer.source}")
-        raise self._authorizer.refused()
+        return self._authorizer.request(url, headers)
 
     def _error(self, response: Response, what: str) -> Exception:
         """Return what a status other than success means."""

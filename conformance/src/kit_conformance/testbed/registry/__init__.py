@@ -13,21 +13,26 @@ from kit_conformance.testbed.registry.faults import Fault
 from kit_conformance.testbed.registry.ledger import Entry, Ledger
 from kit_conformance.testbed.registry.nowhere import refusing, silent
 from kit_conformance.testbed.registry.origin import Origin
+from kit_conformance.testbed.registry.quirks import SPELLINGS, Harbor, Hiding, Spelled
 from kit_conformance.testbed.registry.server import Injection, Registry
 from kit_conformance.testbed.registry.storage import Artifact
 from kit_conformance.testbed.registry.tls import TLS
 
 __all__ = [
+    "SPELLINGS",
     "TLS",
     "Artifact",
     "Basic",
     "Bearer",
     "Entry",
     "Fault",
+    "Harbor",
+    "Hiding",
     "Injection",
     "Ledger",
     "Origin",
     "Registry",
+    "Spelled",
     "faults",
     "refusing",
     "silent",
