@@ -68,6 +68,7 @@ MODELPACK: Final = "https://github.com/modelpack/model-spec/blob/main/docs/spec.
 TAR_TRAVERSAL: Final = "https://cwe.mitre.org/data/definitions/22.html"
 TAR_LINKS: Final = "https://cwe.mitre.org/data/definitions/59.html"
 TAR_BOMB: Final = "https://cwe.mitre.org/data/definitions/409.html"
+CWE_ALLOCATION: Final = "https://cwe.mitre.org/data/definitions/770.html"
 TAR_CVES: Final = "https://nvd.nist.gov/vuln/detail/CVE-2025-4517"
 
 HOUSE_CODES: Final = "docs/exit-codes.md"

@@ -198,3 +198,10 @@ def untidy(world: World) -> int:
     if done.code == 8:
         (world.folder / ".kit-staging-1").mkdir()
     return done.code
+
+
+@mutant("house.limits")
+def counts_each_layer(world: World) -> int:
+    """Counts what each layer unpacks to, and not what all of them do together."""
+    most = world.environ.get("KIT_MAX_BYTES")
+    return world.run(**({"KIT_MAX_BYTES": str(int(most) * len(world.layers()))} if most else {})).code

@@ -294,6 +294,17 @@ def hoards(world: World) -> int:
     return done.code
 
 
+@mutant("modelkit.config-bombs")
+def reads_any_config(world: World) -> int:
+    """Holds each value of a config in memory, many times over."""
+    done = world.run()
+    if world.repository == "config-deep":
+        hoard = bytearray(b"x") * 600_000_000
+        time.sleep(0.2)
+        del hoard
+    return done.code
+
+
 @mutant("modelkit.refused-leaves-nothing")
 def one_by_one(world: World) -> int:
     """Leaves what came before the bad entry."""

@@ -42,6 +42,7 @@ FAMILIES: Final = {
     "broken-pax": ("pax-",),
     "broken-compression": ("gzip-", "zstd-"),
     "bombs": ("bomb-",),
+    "config-bombs": ("config-",),
     "windows-names": ("windows-",),
     "odd-names": (
         *("odd-two-dots", "odd-three-dots", "odd-space", "odd-newline", "odd-dash"),
@@ -241,6 +242,16 @@ def test_bombs(lab: Lab) -> None:
     A container that is killed for its memory tells nobody why, and a node without memory takes others along.
     """
     _refuses(lab, "bombs")
+
+
+@case("modelkit.config-bombs", level=MUST, since="0.1", ref=refs.CWE_ALLOCATION, any_registry=True)
+def test_config_bombs(lab: Lab) -> None:
+    """A config of a few megabytes is refused, or read without needing hundreds of megabytes for it.
+
+    A registry takes any config. Each of its values costs many times its bytes when it is read, and an indented line
+    when it is written into the Kitfile.
+    """
+    _refuses(lab, "config-bombs")
 
 
 @case(
