@@ -33,6 +33,7 @@ K8S_SERVICE_ENV: Final = (
 )
 K8S_SECRET: Final = "https://kubernetes.io/docs/concepts/configuration/secret/#restriction-secret-must-exist"  # noqa: S105
 K8S_IMAGES: Final = "https://kubernetes.io/docs/concepts/containers/images/"
+K8S_CONFIG_JSON: Final = f"{K8S_IMAGES}#config-json"
 OPENSHIFT_UIDS: Final = (
     "https://docs.openshift.com/container-platform/latest/openshift_images/create-images.html"
 )
@@ -48,6 +49,7 @@ OCI_TOKENS: Final = "https://distribution.github.io/distribution/spec/auth/token
 OCI_IDENTITY: Final = "https://distribution.github.io/distribution/spec/auth/oauth/"
 DOCKER_CONFIG: Final = "https://docs.docker.com/reference/cli/docker/login/#credential-stores"
 RFC_HTTP: Final = "https://www.rfc-editor.org/rfc/rfc9110"
+RFC_CHALLENGES: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1"
 RFC_INTERIM: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.2"
 RFC_REDIRECT: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.4"
 RFC_RETRY: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3"

@@ -15,6 +15,7 @@ from conformance.tests.mutants import (
     registry_answers,
     registry_endless,
     registry_login,
+    registry_login_odd,
     restart,
 )
 from conformance.tests.mutants.broken_kits import BROKEN_KITS, BY_NATURE, BrokenKit
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # they declare themselves when they are imported
 MODULES: Final = (
     *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
-    *(modelkit, house, house_secrets, others),
+    *(registry_login_odd, modelkit, house, house_secrets, others),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
 # Cases that the honest subject itself does not pass: that is what proves them able to fail.

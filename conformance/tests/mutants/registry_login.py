@@ -11,7 +11,8 @@ from pathlib import Path
 from conformance.tests.mutants.world import World, mutant
 
 
-def _docker(world: World) -> dict[str, dict[str, str]]:
+def docker_entries(world: World) -> dict[str, dict[str, str]]:
+    """Return the auths of Docker's file, none without it."""
     folder = world.environ.get("DOCKER_CONFIG")
     if not folder:
         return {}
@@ -85,10 +86,15 @@ def no_tokens(world: World) -> int:
     return world.fails() if here else done.code
 
 
-@mutant("registry.token-anonymous", "registry.token-expires-anonymous")
+@mutant(
+    "registry.token-anonymous",
+    "registry.token-expires-anonymous",
+    "registry.token-basic-after",
+    "registry.endless-token",
+)
 def tokens_need_a_user(world: World) -> int:
     """Asks for a token only with a login."""
-    nobody = not world.user and not _docker(world)
+    nobody = not world.user and not docker_entries(world)
     return world.fails() if nobody and world.realm else world.run().code
 
 
@@ -132,7 +138,7 @@ def no_docker(world: World) -> int:
 @mutant("registry.docker-config-other-host")
 def any_entry(world: World) -> int:
     """Takes the first entry of Docker's file for every registry."""
-    for entry in list(_docker(world).values())[:1]:
+    for entry in list(docker_entries(world).values())[:1]:
         if "auth" in entry:
             world.get("/v2/", headers={"Authorization": f"Basic {entry['auth']}"})
     return world.run().code
@@ -141,7 +147,7 @@ def any_entry(world: World) -> int:
 @mutant("registry.identity-token")
 def passwords_only(world: World) -> int:
     """Knows passwords in Docker's file, and nothing else."""
-    tokens = any("identitytoken" in entry for entry in _docker(world).values())
+    tokens = any("identitytoken" in entry for entry in docker_entries(world).values())
     return world.run(**({"DOCKER_CONFIG": None} if tokens else {})).code
 
 
