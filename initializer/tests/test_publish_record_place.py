@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from initializer.tests.conftest import RECORD, failed
 from initializer.tests.destinations import KIT, collided, downloads, of
+from initializer.tests.staging import staged
+from kit_initializer.errors import DestinationError
+from kit_initializer.publish import Collisions, Destination, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +119,44 @@ def test_a_place_that_cannot_be(
     (tmp_path / "file").write_bytes(b"")
     failed(initialize(uri, destination, KIT_RECORD=str(tmp_path / "file")), 10, "destination", "file")
     assert names(destination) == []
+
+
+@pytest.mark.parametrize("place", ["inside", "folder"])
+def test_a_record_is_on_the_disk_before_it_is_in_force(
+    *, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power may leave files of ours without a record that says so."""
+    forced: list[bool] = []
+    folder, root = tmp_path / "records", tmp_path / "mnt"
+
+    def there() -> bool:
+        return (root / RECORD).exists() or (folder.exists() and any(folder.glob("[!.]*")))
+
+    monkeypatch.setattr(os, "fsync", lambda _: forced.append(there()))
+    setting = "inside" if place == "inside" else str(folder)
+    with contextlib.closing(Destination(str(root), lambda _: None, record=setting)) as made:
+        publish([staged(made, {"a": b"1"})], Collisions.REFUSE)
+    assert forced == [False, False]
+    assert there()
+
+
+@pytest.mark.parametrize(
+    ("number", "fails"), [(errno.EIO, True), (errno.EINVAL, False), (errno.ENOTSUP, False)]
+)
+def test_a_disk_that_cannot_be_forced(
+    *, number: int, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with contextlib.closing(Destination(str(tmp_path / "mnt"), lambda _: None)) as made:
+        delivery = staged(made, {"a": b"1"})
+        with (
+            pytest.raises(DestinationError, match=r"Input/output error")
+            if fails
+            else contextlib.nullcontext()
+        ):
+            publish([delivery], Collisions.REFUSE)
+        delivery.staging.remove()
+    assert (tmp_path / "mnt" / "a").exists() is not fails

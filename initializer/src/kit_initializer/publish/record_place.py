@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kit_initializer.publish.staging import Staging
 
 INSIDE, NONE = "inside", "none"
+# What a file system says that cannot be asked for it.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EROFS}
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -48,6 +50,7 @@ class RecordPlace:
         name = f"record-{state}"
         with open(os.open(name, _NEW, 0o644, dir_fd=staging.handle), "wb") as file:
             records.write(file, state, kits, lines)
+            _to_disk(file)
         return name
 
     def place(self, staging: Staging, name: str) -> None:
@@ -122,6 +125,7 @@ class _Folder(_Elsewhere):
         try:
             with open(os.open(path, _NEW, 0o644), "wb") as file:
                 records.write(file, state, kits, lines)
+                _to_disk(file)
         except OSError as error:
             raise explain(error, path) from error
         return path
@@ -141,6 +145,16 @@ def _name(destination: Destination) -> str:
 
     known = f"{os.path.realpath(destination.path)}\0{os.fstat(destination.handle).st_ino}"
     return sha256(os.fsencode(known)).hexdigest()[:32] + ".json"
+
+
+def _to_disk(file: IO[bytes]) -> None:
+    """Force a record to the disk: what a loss of power does to the other files, it tells the next run."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def _read(folder: int, name: str, path: str) -> Record | None:
