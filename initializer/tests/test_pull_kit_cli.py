@@ -130,6 +130,29 @@ def left_in_memory() -> list[str]:
     return [name for name in os.listdir(memory.MEMORY) if name.startswith("kit-initializer-")]
 
 
+BETWEEN = """#!/bin/sh
+# Kit, but for what somebody else does to its store between `pull` and `unpack`.
+if [ "$1" = unpack ]; then rm -r "$KITOPS_HOME/storage"; fi
+exec "$0-itself" "$@"
+"""
+
+
+def test_unpacks_what_was_verified_and_fetches_nothing_again(
+    tmp_path: Path, path: str, store: Store, staging: Path
+) -> None:
+    """Kit's `unpack` looks at the registry where its store lacks something, and checks no digest of that."""
+    push(tmp_path, path, f"{store.host}/iris:v1")
+    real = tmp_path / "bin" / "kit"
+    real.rename(tmp_path / "bin" / "kit-itself")
+    real.write_text(BETWEEN)
+    real.chmod(0o755)
+    reference = parse(f"kit://{store.host}/iris:v1")
+    searched = f"{path}:/usr/bin:/bin"
+    with pytest.raises(KitFailedError, match=r"^kit unpack "):
+        cli.bring(reference, str(staging), settings(searched), Deadline(), None)
+    assert tree(staging) == {}
+
+
 def test_brings_the_tree_and_leaves_nothing_else(
     tmp_path: Path, path: str, store: Store, staging: Path
 ) -> None:
