@@ -14,8 +14,9 @@ import pytest
 from initializer.tests.unpacking import Unpacker
 from kit_conformance.testbed.kits import Header, Tar, hostile, tars
 from kit_conformance.testbed.kits.layers import zstd
-from kit_initializer import modelkit
+from kit_initializer import formats, modelkit
 from kit_initializer.archive import Limits
+from kit_initializer.archive.compression import DECODERS
 from kit_initializer.errors import InitializerError, NotAModelKitError, UnsafeContentError
 from kit_initializer.listing import Entry
 
@@ -210,10 +211,16 @@ def test_a_window_that_takes_too_much_memory(tmp_path: Path) -> None:
     refused(Unpacker(tmp_path / "b", limits=limits), data, "not valid zstd", compression="zstd")
 
 
-def test_formats_that_nobody_knows(unpacker: Unpacker) -> None:
-    for form, compression in (("tar", "lz4"), ("zip", "")):
-        with pytest.raises(NotAModelKitError, match="is not known"):
-            unpacker.unpack(b"", form=form, compression=compression)
+def test_each_compression_has_a_decoder() -> None:
+    assert tuple(DECODERS) == formats.COMPRESSIONS
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["", "tar+", "tar+lz4", "tar+gzip+zstd", "tar.gz", "zip", "Tar", "+gzip", "raw +zstd", "tarx+gzip"],
+)
+def test_packings_that_nobody_knows(suffix: str) -> None:
+    assert formats.packing(suffix) is None
 
 
 def test_paths_of_the_config_are_refused_as_well(unpacker: Unpacker) -> None:

@@ -32,22 +32,22 @@ class Network:
         while len(self._opened) < count:
             self._opened.append(self.now)
 
-    def tick(self, *, hungry: bool = True) -> Traffic:
+    def tick(self, *, starved: bool = True) -> Traffic:
         """Let a moment pass."""
         self.now += TICK_S
         delivering = sum(opened + self.latency < self.now for opened in self._opened)
         rate = min(delivering * self.each, self.total) * self._random.uniform(1 - self.noise, 1 + self.noise)
         self._arrived += rate * TICK_S
-        return Traffic(int(self._arrived), self._gone + delivering, len(self._opened), hungry)
+        return Traffic(int(self._arrived), self._gone + delivering, len(self._opened), starved)
 
 
-def run(network: Network, seconds: float, *, limit: int = 8, hungry: bool = True) -> list[int]:
+def run(network: Network, seconds: float, *, limit: int = 8, starved: bool = True) -> list[int]:
     """Return how many connections there were at each moment."""
     connections = Connections(min(2, limit), limit)
     network.set(1)
     counts = []
     while network.now < seconds:
-        connections.update(network.now, network.tick(hungry=hungry))
+        connections.update(network.now, network.tick(starved=starved))
         network.set(connections.wanted)
         counts.append(connections.wanted)
     return counts
@@ -92,7 +92,7 @@ def test_a_try_is_given_up_when_the_connections_come_to_nothing() -> None:
 
 
 def test_where_readers_do_not_wait_nothing_is_tried() -> None:
-    assert set(run(Network(each=40 * MB), 5, hungry=False)) == {1}
+    assert set(run(Network(each=40 * MB), 5, starved=False)) == {1}
 
 
 def test_before_the_first_byte_nothing_is_tried() -> None:

@@ -15,8 +15,8 @@ from kit_initializer import modelkit
 from kit_initializer.archive import Limits, Tree
 from kit_initializer.pull.layers import Crew, Target, jobs_for
 from kit_initializer.pull.resolve import Part
-from kit_initializer.registry import SEGMENT_BYTES
 from kit_initializer.report import Progress, Reporter
+from kit_initializer.tuning import SEGMENT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

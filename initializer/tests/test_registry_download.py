@@ -12,7 +12,7 @@ from initializer.tests.clients import BLOB, LAYER, SEGMENT
 from kit_conformance.testbed.registry import faults
 from kit_initializer.errors import NotFoundError
 from kit_initializer.registry import Download
-from kit_initializer.registry.download import RUN
+from kit_initializer.tuning import RUN
 
 if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Registry as Server

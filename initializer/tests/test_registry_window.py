@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit_initializer.errors import UnreachableError
-from kit_initializer.registry.download import RUN, SEGMENT_BYTES, room, segment_bytes
+from kit_initializer.registry.download import room, segment_bytes
 from kit_initializer.registry.window import Window
+from kit_initializer.tuning import RUN, SEGMENT_BYTES
 
 
 def test_segments_stay_within_the_budget() -> None:

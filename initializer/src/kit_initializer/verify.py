@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError, NotAModelKitError
+from kit_initializer.reference import is_digest
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-# The algorithms that the OCI image specification registers (descriptor.md, "Registered algorithms").
-_HEX_DIGITS = {"sha256": 64, "sha512": 128}
-
 
 def check_digest(digest: str) -> str:
     """Return `digest` when it is one that can be verified, else raise NotAModelKitError."""
-    algorithm, _, value = digest.partition(":")
-    if _HEX_DIGITS.get(algorithm) != len(value) or value.strip("0123456789abcdef"):
-        known = " or ".join(_HEX_DIGITS)
-        raise NotAModelKitError(f"{digest!r} is not a digest that can be verified ({known}, lower-case hex)")
+    if not is_digest(digest):
+        raise NotAModelKitError(
+            f"{printable(digest, 200)!r} is not a digest that can be verified (sha256 or sha512, lower-case hex)"
+        )
     return digest
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit_initializer.archive.limits import Windows
 from kit_initializer.errors import NotAModelKitError, UnsafeContentError
+from kit_initializer.formats import GZIP, ZSTD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,18 +31,10 @@ def decompress(
 ) -> Iterator[memoryview]:
     """Return the content of `chunks`, in chunks; `count` is told the size of each.
 
-    `compression` is "", "gzip" or "zstd". Corrupt content, an early end and bytes after the end raise
+    `compression` is one of `formats.COMPRESSIONS`. Corrupt content, an early end and bytes after the end raise
     UnsafeContentError, and so does whatever `count` refuses.
     """
-    if not compression:
-        return _counted(chunks, count)
-    if compression == "gzip":
-        return _counted(_gzip(chunks, what), count)
-    if compression == "zstd":
-        return _counted(_zstd(chunks, limits, what), count)
-    raise NotAModelKitError(
-        f"{what} is compressed with {compression!r}, which is not known", hint="use gzip or zstd"
-    )
+    return _counted(DECODERS[compression](chunks, limits, what), count)
 
 
 def _counted(chunks: Iterable[memoryview], count: Callable[[int], None]) -> Iterator[memoryview]:
@@ -58,7 +51,11 @@ def _fastest_zlib() -> ModuleType:
     return isal_zlib
 
 
-def _gzip(chunks: Iterable[memoryview], what: str) -> Iterator[memoryview]:
+def _plain(chunks: Iterable[memoryview], _limits: Limits, _what: str) -> Iterator[memoryview]:
+    return iter(chunks)
+
+
+def _gzip(chunks: Iterable[memoryview], _limits: Limits, what: str) -> Iterator[memoryview]:
     """Read gzip, members one after the other as RFC 1952 allows."""
     zlib, source, begun = _fastest_zlib(), _Source(chunks), False
     while source.peek(1):
@@ -111,6 +108,13 @@ def _frame(zstd: Any, source: _Source, limits: Limits, what: str) -> Iterator[me
         if output:
             yield memoryview(output)
     source.give_back(decoder.unused_data)
+
+
+DECODERS: dict[str, Callable[[Iterable[memoryview], Limits, str], Iterator[memoryview]]] = {
+    "": _plain,
+    GZIP: _gzip,
+    ZSTD: _zstd,
+}
 
 
 class _Source:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kit_initializer.archive import tar
 from kit_initializer.archive.compression import decompress
 from kit_initializer.archive.stream import Stream
-from kit_initializer.errors import NotAModelKitError
+from kit_initializer.formats import TAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,18 +28,16 @@ def unpack(
 ) -> None:
     """Write the content of one layer into `tree`.
 
-    `format` is "tar" (names relative to `directory`) or "raw" (one file at `path`, `executable` or not).
-    Chunks are consumed to their end unless an error is raised: then the caller drains the rest, because the digest
-    decides which error it is. Raises UnsafeContentError, NotAModelKitError, OSError.
+    `format` is one of `formats.FORMATS`: a tar's names are relative to `directory`, what is raw is one file at `path`,
+    `executable` or not. Chunks are consumed to their end unless an error is raised: then the caller drains the rest,
+    because the digest decides which error it is. Raises UnsafeContentError, OSError.
     """
     content = decompress(
         chunks, compression, tree.limits, what, lambda count: tree.budget.content(count, what)
     )
-    if format == "tar":
+    if format == TAR:
         with tree.writer(directory, what) as writer:
             tar.read(Stream(content, what), writer, tree.limits)
-    elif format == "raw":
+    else:
         with tree.writer("", what) as writer:
             writer.file(path, content, executable=executable)
-    else:
-        raise NotAModelKitError(f"{what} is packed as {format!r}, which is not known")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.errors import NotAModelKitError, UnsafeContentError
+from kit_initializer.formats import packing
 from kit_initializer.modelkit.manifest import read_object
 from kit_initializer.secret import printable
 
@@ -29,8 +30,6 @@ _TYPES = {
         "doc": "docs",
     },
 }
-_FORMATS = ("tar", "raw")
-_COMPRESSIONS = ("", "+gzip", "+zstd")
 _SUBTYPE = "ml.kitops.modelkit.layer-subtype"
 _METADATA = "org.cncf.model.file.metadata+json"
 _REGULAR = (0, 48)  # tar's two type flags of a plain file
@@ -53,8 +52,9 @@ def typed(layer: Descriptor) -> Typed:
             kind = kinds.get(name, "")
             if kind and layer.annotations.get(_SUBTYPE) == "prompt":
                 kind = "prompt"
-            if rest[:3] in _FORMATS and rest[3:] in _COMPRESSIONS:
-                return Typed(layer, kind, rest[:3], rest[4:])
+            packed = packing(rest)
+            if packed is not None:
+                return Typed(layer, kind, *packed)
     return Typed(layer, "", "", "")
 
 

@@ -1,46 +1,31 @@
 """How many connections are worth having: four times as many are tried, and kept if they bring more.
 
 To one pull, a registry that is busy with others looks like a network that limits each connection: its readers wait in
-both cases. More connections help in the second only. In the first they cost the registry a request for each range,
-which makes everybody slower: eight pulls of 400 MB at once, with the registry on the same two cores, took 1.3 times as
-long when each opened all the connections that it might.
+both cases. More connections help in the second only; in the first they cost the registry a request for each range,
+which makes everybody slower (docs/performance.md, "Why these numbers").
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kit_initializer.tuning import PAUSE_S, RATE_S, SETTLE_S, STEP, TRY_LATENCIES, TRY_S, WORTH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# A rate is known after so long, and a try that has not brought enough after so long has failed; where it takes long
-# until new connections bring anything, it may take so many times as long.
-_RATE_S = 0.06
-_TRY_S = 0.25
-_TRY_LATENCIES = 4
-# The longest that is waited until all connections of a try bring something.
-_SETTLE_S = 10.0
-# How many times as many are tried. Twice as many would not do: ranges are asked for one by one, so that two connections
-# bring less than one that streams where an answer takes long (at 40 MB/s each and 0.1 s, tries with two failed).
-_STEP = 4
-# What twice as many, or more, must bring at least. Where the rate of each is limited they bring nearly as many times as
-# much; where the registry or this machine is busy, nothing, or what other pulls lose.
-_WORTH = 1.5
-# For how long nothing is tried after a failure, the first time; twice as long each time after.
-_PAUSE_S = 2.0
 
 
 class Traffic(NamedTuple):
     """What is seen of a run at a moment.
 
     `arrived`: bytes so far; `delivered`: how many connections have brought some, those included that have ended;
-    `connections`: how many are at work; `hungry`: whether readers have mostly waited for bytes since the moment before.
+    `connections`: how many are at work; `starved`: whether readers have mostly waited since the moment before.
     """
 
     arrived: int
     delivered: int
     connections: int
-    hungry: bool
+    starved: bool
 
 
 class Connections:
@@ -57,14 +42,14 @@ class Connections:
         self._most = 0  # how many there have been in it: between two layers there are fewer for a moment
         self._delivered = 0
         self._rate_before = 0.0
-        self._try_s = _TRY_S
+        self._try_s = TRY_S
         self._not_before = 0.0
-        self._pause_s = _PAUSE_S
+        self._pause_s = PAUSE_S
         self._step: Callable[[float, float, Traffic], None] = self._watch
         self._since: float | None = None
         self._from = 0
         self._moments = 0
-        self._hungry = 0
+        self._starved = 0
 
     @property
     def wanted(self) -> int:
@@ -79,14 +64,14 @@ class Connections:
             self._measure(now, traffic)
             return
         self._moments += 1
-        self._hungry += traffic.hungry
+        self._starved += traffic.starved
         elapsed = now - self._since
-        if elapsed >= _RATE_S:
+        if elapsed >= RATE_S:
             self._step(now, elapsed, traffic)
 
     def _measure(self, now: float, traffic: Traffic) -> None:
         self._since, self._from = now, traffic.arrived
-        self._moments = self._hungry = 0
+        self._moments = self._starved = 0
 
     def _rate(self, elapsed: float, traffic: Traffic) -> float:
         return (traffic.arrived - self._from) / elapsed
@@ -94,18 +79,18 @@ class Connections:
     def _watch(self, now: float, elapsed: float, traffic: Traffic) -> None:
         """Begin a try where the network is what everything waits for."""
         room = 0 < traffic.connections < self._limit
-        if room and 2 * self._hungry > self._moments and now >= self._not_before:
+        if room and 2 * self._starved > self._moments and now >= self._not_before:
             self._before, self._rate_before = traffic.connections, self._rate(elapsed, traffic)
             self._most, self._delivered = traffic.connections, traffic.delivered
-            self.allowed = min(_STEP * traffic.connections, self._limit)
+            self.allowed = min(STEP * traffic.connections, self._limit)
             self._step = self._settle
         self._measure(now, traffic)
 
     def _settle(self, now: float, elapsed: float, traffic: Traffic) -> None:
         """Wait until the new connections have come into their own."""
         self._most = max(self._most, traffic.connections)
-        if traffic.delivered - self._delivered >= self._most - self._before or elapsed >= _SETTLE_S:
-            self._try_s = max(_TRY_S, _TRY_LATENCIES * elapsed)
+        if traffic.delivered - self._delivered >= self._most - self._before or elapsed >= SETTLE_S:
+            self._try_s = max(TRY_S, TRY_LATENCIES * elapsed)
             self._step = self._judge
             self._measure(now, traffic)
 
@@ -113,9 +98,9 @@ class Connections:
         """Keep the new connections as soon as they bring enough, or end them."""
         self._most = max(self._most, traffic.connections)
         more = min(self._most / self._before - 1, 1.0)
-        if more and self._rate(elapsed, traffic) >= self._rate_before * (1 + (_WORTH - 1) * more):
+        if more and self._rate(elapsed, traffic) >= self._rate_before * (1 + (WORTH - 1) * more):
             self._proven = self.allowed
-            self._pause_s = _PAUSE_S
+            self._pause_s = PAUSE_S
         elif more and elapsed < self._try_s:
             return
         else:

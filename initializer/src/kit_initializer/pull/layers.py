@@ -18,7 +18,8 @@ from kit_initializer.http import StoppedError
 from kit_initializer.publish import explain
 from kit_initializer.pull.connections import Connections, Traffic
 from kit_initializer.pull.spread import spread
-from kit_initializer.registry import SEGMENT_BYTES, Download, Source, room, segment_bytes
+from kit_initializer.registry import Download, Source, room, segment_bytes
+from kit_initializer.tuning import END_S, FIRST_LAYERS, SEGMENT_BYTES, SIDE_BY_SIDE, STARVED, TICK_S
 from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
     from kit_initializer.pull.resolve import Part
     from kit_initializer.registry import Registry
     from kit_initializer.report import Progress
-
-# How often it is looked whether the network or the processor is the bottleneck. Two layers are enough to keep two
-# cores busy where a registry is near; where all readers wait for most of a tick, more connections are tried. From a
-# half on, eight pulls of 400 MB from a registry on the same two cores tried them in vain, and took 1.16 of the time;
-# from 0.8 on, 200 MB at 200 MB/s a connection take nearly twice as long, because too few are tried.
-_TICK_S = 0.02
-_FIRST_LAYERS = 2
-# How long layers may take to end when the run is called off: one may be in the middle of a decompressor's output.
-_END_S = 5.0
-_HUNGRY = 0.65
-
-
-# How many places a layer is unpacked to side by side, each by a thread: one download serves so many.
-_SIDE_BY_SIDE = 16
 
 
 class Target(NamedTuple):
@@ -66,7 +53,7 @@ def jobs_for(targets: Iterable[Target]) -> list[Job]:
         by_content.setdefault((target.part.layer.digest, target.part.layer.size), []).append(target)
     jobs = []
     for each in by_content.values():
-        at_once = len(each) if each[0].part.layer.size <= SEGMENT_BYTES else _SIDE_BY_SIDE
+        at_once = len(each) if each[0].part.layer.size <= SEGMENT_BYTES else SIDE_BY_SIDE
         some = (tuple(each[first : first + at_once]) for first in range(0, len(each), at_once))
         jobs += [Job(targets[0].part, targets) for targets in some]
     return jobs
@@ -94,7 +81,7 @@ class Crew:
     def run(self) -> None:
         """Bring everything, or raise the first error after every thread has ended."""
         deadline = self._registry.transport.deadline
-        connections = Connections(min(_FIRST_LAYERS, self._limit), self._limit)
+        connections = Connections(min(FIRST_LAYERS, self._limit), self._limit)
         last = time.monotonic()
         try:
             while True:
@@ -102,12 +89,12 @@ class Crew:
                 if not self._active:
                     return
                 self._share()
-                self._wake.wait(_TICK_S)
+                self._wake.wait(TICK_S)
                 self._wake.clear()
                 self._reap()
                 now = time.monotonic()
                 deadline.check("downloading")
-                if now - last >= _TICK_S:
+                if now - last >= TICK_S:
                     connections.update(now, self._traffic(now - last))
                     self._match(connections.wanted)
                     last = now
@@ -115,7 +102,7 @@ class Crew:
         finally:
             if self._active:
                 self._registry.abort()
-                until = time.monotonic() + _END_S
+                until = time.monotonic() + END_S
                 for thread in list(self._active):
                     thread.join(max(0.0, until - time.monotonic()))
 
@@ -172,10 +159,10 @@ class Crew:
         if self._error is not None:
             raise self._error
 
-    def _hungry(self, elapsed_s: float) -> bool:
+    def _starved(self, elapsed_s: float) -> bool:
         """Say whether the readers of every large layer have waited for bytes most of the time."""
-        waited = [download.window.hungry_s() for download in self._large() if download.window.received]
-        return bool(waited) and min(waited) > _HUNGRY * elapsed_s
+        waited = [download.window.starved_s() for download in self._large() if download.window.received]
+        return bool(waited) and min(waited) > STARVED * elapsed_s
 
     def _match(self, wanted: int) -> None:
         """Open or end connections of layers that are under way, so that there are as many as wanted."""
@@ -201,7 +188,7 @@ class Crew:
             arrived=self._ended_arrived + sum(download.arrived for download in large),
             delivered=self._ended_delivered + sum(download.delivered for download in large),
             connections=sum(download.connections for download in large),
-            hungry=self._hungry(elapsed_s),
+            starved=self._starved(elapsed_s),
         )
 
     def _done(self) -> int:

@@ -1,10 +1,9 @@
 """The OCI distribution protocol over networks as they are: resolve, fetch, ranges, resume, redirects, retries."""
 
 from kit_initializer.registry.client import Fetched, Registry, Repository
-from kit_initializer.registry.download import SEGMENT_BYTES, Download, Source, room, segment_bytes
+from kit_initializer.registry.download import Download, Source, room, segment_bytes
 
 __all__ = [
-    "SEGMENT_BYTES",
     "Download",
     "Fetched",
     "Registry",

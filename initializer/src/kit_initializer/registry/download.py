@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kit_initializer.errors import IntegrityError
 from kit_initializer.http import Pace, TransientError, unreachable
 from kit_initializer.registry.window import Window
+from kit_initializer.tuning import RUN, SEGMENT_BYTES, STREAM_BYTES, WINDOWS_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,28 +17,18 @@ if TYPE_CHECKING:
     from kit_initializer.http import Patience, Response
     from kit_initializer.registry.client import Repository
 
-# A megabyte: large enough that handing it from thread to thread costs nothing, and three a connection keep a link busy
-# while the next range is asked for (measured, docs/performance.md). Four of 768 KiB are as many bytes, but 400 MB took
-# 1.04 of the time with them (ext4; median of 30).
-SEGMENT_BYTES = 1024 * 1024
-RUN = 3
-# What all windows of a run hold together, however many connections there are, and one connection alone at most.
-_BUDGET_BYTES = 24 * 1024 * 1024
-_STREAM_BYTES = 8 * 1024 * 1024
-
 
 def segment_bytes(connections: int) -> int:
     """Return the size of a segment such that as many connections as this stay within the memory budget."""
-    return min(SEGMENT_BYTES, _BUDGET_BYTES // (connections * RUN))
+    return min(SEGMENT_BYTES, WINDOWS_BYTES // (connections * RUN))
 
 
 def room(segment: int, connections: int) -> int:
     """Return how many segments each of so many connections may be ahead of its reader.
 
-    A run each is what many can have. A few get more, so that receiving, hashing and writing wait less for each other:
-    400 MB took 0.95 of the time (ext4), and 0.94 (tmpfs), with six segments instead of three (median of 25).
+    A run each is what many can have; a few get more, so that receiving, hashing and writing wait less for each other.
     """
-    return min(_STREAM_BYTES, _BUDGET_BYTES // connections) // segment
+    return min(STREAM_BYTES, WINDOWS_BYTES // connections) // segment
 
 
 class Source:

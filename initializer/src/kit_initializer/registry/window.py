@@ -21,9 +21,7 @@ class Window:
     """`slots` segments of `segment` bytes over a blob of `size` bytes.
 
     `check` is called with every segment once, in order, by one thread at a time: a connection's or the reader's. It
-    takes longest, so it comes first: where connection and reader went about their own work as long as they could,
-    400 MB from near by took 1.04 of the time (tmpfs; median of 25). A thread for it alone made four layers of 100 MB
-    6 % slower on two cores (median of 15).
+    takes longest, so it comes first (docs/performance.md, "Why these numbers").
     `free` holds buffers of that size which windows hand on to each other, so that each is made, and zeroed by the
     kernel, once a run.
     """
@@ -52,8 +50,8 @@ class Window:
         self._returned: list[tuple[int, int]] = []
         self._claimants = 0
         self._leaving = 0
-        self._hungry_since = 0.0
-        self._hungry_s = 0.0
+        self._starved_since = 0.0
+        self._starved_s = 0.0
         self._error: BaseException | None = None
         self._changed = Condition()
         self.received = 0
@@ -95,31 +93,35 @@ class Window:
         None when nothing is left to fetch, or not by this connection. Fewer are handed out only at the blob's end, and
         of what was given back.
         """
-        with self._changed:
-            while True:
+        while True:
+            with self._changed:
                 if self._leaving and self._claimants > 1:
                     self._leaving -= 1
                     self._claimants -= 1
                     return None
                 if self._returned and self._error is None:
-                    self._returned.sort(reverse=True)
-                    first, last = self._returned.pop()
-                    if first + run < last:
-                        self._returned.append((first + run, last))
-                    return first, min(first + run, last)
+                    return self._hand_on(run)
                 if self._next >= self.count or self._error is not None:
                     self._claimants -= 1
                     return None
                 first = self._next
                 last = min(first + min(run, self.slots), self.count)
                 room = last <= self._read + self.slots
-                if self._checkable() and (self.alone or not room):
-                    self._check_next()
-                elif room:
+                to_check = self._begin_check() if self.alone or not room else None
+                if to_check is None and room:
                     self._next = last
                     return first, last
-                else:
+                if to_check is None:
                     self._changed.wait()
+            if to_check is not None:
+                self._check_segment(to_check)
+
+    def _hand_on(self, run: int) -> tuple[int, int]:
+        self._returned.sort(reverse=True)
+        first, last = self._returned.pop()
+        if first + run < last:
+            self._returned.append((first + run, last))
+        return first, min(first + run, last)
 
     def give_back(self, first: int, last: int) -> bool:
         """Return a claim that cannot be filled, and claim no more; another connection will be handed it.
@@ -159,19 +161,7 @@ class Window:
         Raises the error with which the transfer failed.
         """
         for index in range(self.count):
-            with self._changed:
-                while True:
-                    if self._checkable():
-                        self._check_next()
-                    elif index < self._checked:
-                        break
-                    elif self._error is not None:
-                        raise self._error
-                    else:
-                        if not self._checking:
-                            self._hungry_since = time.monotonic()
-                        self._changed.wait()
-                        self._feed()
+            self._wait_for(index)
             buffer = self._buffers[index]
             yield buffer[: self.length(index)]
             with self._changed:
@@ -179,40 +169,58 @@ class Window:
                 self._read = index + 1
                 self._changed.notify_all()
 
-    def _checkable(self) -> bool:
-        """Say whether the segment that comes next has landed, and nobody is at it."""
-        return not self._checking and self._checked in self._landed
+    def _wait_for(self, index: int) -> None:
+        """Wait until a segment is checked, and check what has landed meanwhile."""
+        while True:
+            with self._changed:
+                to_check = self._begin_check()
+                if to_check is None:
+                    if index < self._checked:
+                        return
+                    if self._error is not None:
+                        raise self._error
+                    if not self._checking:
+                        self._starved_since = time.monotonic()
+                    self._changed.wait()
+                    self._end_starving()
+            if to_check is not None:
+                self._check_segment(to_check)
 
-    def _check_next(self) -> None:
-        """Check the segment that comes next; the lock is held, and let go for as long as that takes."""
-        index = self._checked
+    def _begin_check(self) -> int | None:
+        """Return the segment that comes next for the caller to check; None unless it has landed and nobody is at it."""
+        if self._checking or self._checked not in self._landed:
+            return None
         self._checking = True
-        self._feed()
-        buffer = self._buffers[index][: self.length(index)]
-        self._changed.release()
+        self._end_starving()
+        return self._checked
+
+    def _check_segment(self, index: int) -> None:
+        done = False
         try:
-            self._check(buffer)
+            self._check(self._buffers[index][: self.length(index)])
+            done = True
         finally:
-            self._changed.acquire()
-            self._checking = False
-        self._landed.discard(index)
-        self._checked = index + 1
-        self._changed.notify_all()
+            with self._changed:
+                self._checking = False
+                if done:
+                    self._landed.discard(index)
+                    self._checked = index + 1
+                self._changed.notify_all()
 
-    def _feed(self) -> None:
+    def _end_starving(self) -> None:
         """Count the time for which there was nothing to read, and nothing to check."""
-        if self._hungry_since:
-            self._hungry_s += time.monotonic() - self._hungry_since
-            self._hungry_since = 0.0
+        if self._starved_since:
+            self._starved_s += time.monotonic() - self._starved_since
+            self._starved_since = 0.0
 
-    def hungry_s(self) -> float:
+    def starved_s(self) -> float:
         """Return the seconds for which all have waited for the network since this was last asked."""
         with self._changed:
-            if self._hungry_since:
+            if self._starved_since:
                 now = time.monotonic()
-                self._hungry_s += now - self._hungry_since
-                self._hungry_since = now
-            seconds, self._hungry_s = self._hungry_s, 0.0
+                self._starved_s += now - self._starved_since
+                self._starved_since = now
+            seconds, self._starved_s = self._starved_s, 0.0
             return seconds
 
     def resize(self, slots: int) -> None:

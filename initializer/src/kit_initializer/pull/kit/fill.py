@@ -22,8 +22,9 @@ from kit_initializer.listing import Entry, Listing
 from kit_initializer.publish import explain
 from kit_initializer.publish.folders import remove_tree
 from kit_initializer.pull.kit import cli
-from kit_initializer.registry import SEGMENT_BYTES, Source
+from kit_initializer.registry import Source
 from kit_initializer.secret import printable
+from kit_initializer.tuning import SEGMENT_BYTES
 from kit_initializer.verify import Verifier
 
 if TYPE_CHECKING:
