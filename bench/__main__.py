@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.peers import Peer
     from bench.results import Measured
     from bench.shapes import Growth, Shape
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -43,7 +43,7 @@ _ROOM = 12_000_000_000  # the largest kit three times: packed, in the registry, 
 
 
 @contextmanager
-def served(shape: Shape, work: Path) -> Iterator[tuple[Kit, Origin]]:
+def served(shape: Shape, work: Path) -> Iterator[tuple[ModelKit, Origin]]:
     """Pack a shape and have it served by a registry of its own; yields the kit and where it is pulled from."""
     with tempfile.TemporaryDirectory(dir=work, prefix=f"{shape.name}-") as folder, ExitStack() as stack:
         packed = Path(folder, "packed")
@@ -82,7 +82,7 @@ def _wanted(bench: Bench, shape: Shape, peer: Peer, number: int, elapsed: float)
 
 
 def compare(
-    bench: Bench, shape: Shape, kit: Kit, origin: Origin, *, at: int = 0, at_once: int = 1
+    bench: Bench, shape: Shape, kit: ModelKit, origin: Origin, *, at: int = 0, at_once: int = 1
 ) -> Measured:
     """Let the peers take turns until the shape's time is over; a peer that fails sits out from then on."""
     found = bench.found

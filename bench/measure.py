@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.origin import Origin
     from bench.peers import Job, Peer
     from bench.shapes import Shape
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 _LIMIT_S = 180.0
 _CHUNK = 1024 * 1024
@@ -44,7 +44,7 @@ class _Started(NamedTuple):
     job: Job
 
 
-def pull(peer: Peer, origin: Origin, shape: Shape, kit: Kit, work: Path, *, at_once: int = 1) -> Sample:
+def pull(peer: Peer, origin: Origin, shape: Shape, kit: ModelKit, work: Path, *, at_once: int = 1) -> Sample:
     """Let a peer pull a kit, `at_once` times at the same time, each into a folder of its own; FailedError.
 
     Of several, the time is that from the first start to the last end, the processor's time that of all, and the memory
@@ -69,7 +69,7 @@ def pull(peer: Peer, origin: Origin, shape: Shape, kit: Kit, work: Path, *, at_o
     return Sample(wall, sum(sample.cpu for sample in samples), max(sample.peak for sample in samples))
 
 
-def peer_job(origin: Origin, shape: Shape, kit: Kit, home: Path, destination: Path) -> Job:
+def peer_job(origin: Origin, shape: Shape, kit: ModelKit, home: Path, destination: Path) -> Job:
     """Return the job of one pull."""
     from bench.peers import Job  # noqa: PLC0415 - the peers know nothing of measuring, nor the other way round
 

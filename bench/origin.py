@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.shapes import Link
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 REPOSITORY, TAG, IMAGE_TAG = "bench/model", "v1", "image"
 _START_S = 20.0
@@ -113,7 +113,7 @@ def slowed(origin: Origin, link: Link | None) -> Iterator[Origin]:
             process.kill()
 
 
-def publish(kit: Kit, host: str) -> None:
+def publish(kit: ModelKit, host: str) -> None:
     """Push a kit, and beside it the same layers as the image that KServe's own initializer takes."""
     push(kit, host, REPOSITORY, TAG)
     connection = http.client.HTTPConnection(host, timeout=60)
@@ -126,7 +126,7 @@ def publish(kit: Kit, host: str) -> None:
     connection.close()
 
 
-def image(kit: Kit) -> bytes:
+def image(kit: ModelKit) -> bytes:
     """Return the manifest of an OCI image with the kit's own blobs: the same bytes under other media types."""
     layers = []
     for layer in kit.layers:

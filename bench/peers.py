@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.origin import Origin
     from bench.shapes import Shape
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 OURS, KIT, KIT_PULL = "kit-initializer", "kit unpack", "kit pull + unpack"
 _HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ class Job(NamedTuple):
 
     origin: Origin
     shape: Shape
-    kit: Kit
+    kit: ModelKit
     home: Path
     destination: Path
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kit_conformance.testbed.kits import Kit, Source
+    from kit_conformance.testbed.kits import ModelKit, Source
 
 MB = 1_000_000
 KIB = 1024
@@ -127,7 +127,7 @@ def weights(size: int, seed: int = 0) -> Iterator[bytes]:
         yield bytes(chunk)
 
 
-def build(shape: Shape, folder: Path) -> Kit:
+def build(shape: Shape, folder: Path) -> ModelKit:
     """Pack a shape; its layers are files below `folder`. Needs no Kit.
 
     Every file is below models/, which is where KServe's own initializer looks in an image.

@@ -10,7 +10,7 @@ from kit_conformance.testbed.registry import Registry
 
 if TYPE_CHECKING:
     from e2e.harness.scenario import Scenario
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Basic
 
 KITFILE = (
@@ -23,16 +23,16 @@ def registry(auth: Basic | None = None) -> Registry:
     return Registry(address=gateway(), auth=auth)
 
 
-def kit(size: int = 8_000_000, seed: int = 1, note: bytes = b"first\n") -> Kit:
+def kit(size: int = 8_000_000, seed: int = 1, note: bytes = b"first\n") -> ModelKit:
     """Return a kit of a large layer and a small one."""
     return pack({"model.bin": Noise(size, seed), "notes.txt": note}, kitfile=KITFILE)
 
 
-def expected(kit: Kit) -> dict[str, tuple[int, str, str]]:
+def expected(kit: ModelKit) -> dict[str, tuple[int, str, str]]:
     """Return a kit's files as a server tells them."""
     return {path: (fact.size, fact.sha256, f"{fact.mode:04o}") for path, fact in kit.files.items()}
 
 
-def add(registry: Registry, scenario: Scenario, kit: Kit, tag: str = "v1") -> str:
+def add(registry: Registry, scenario: Scenario, kit: ModelKit, tag: str = "v1") -> str:
     """Put a kit there under the scenario's name, and return its URI."""
     return str(registry.add(kit, f"{scenario.name}/parts", tag))

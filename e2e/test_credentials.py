@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 WRONG = "not-the-password-of-e2e"
 
-pytestmark = [pytest.mark.needs("ours", "python"), pytest.mark.reference(refs.HOUSE_CREDENTIALS)]
+pytestmark = [pytest.mark.needs("ours", "python"), pytest.mark.reference(refs.INITIALIZER_CREDENTIALS)]
 
 
 def begin(scenario: Scenario, engine: str = "native", **environ: str) -> tuple[Object, str]:
@@ -101,7 +101,7 @@ def test_docker_config_from_a_secret(scenario: Scenario, engine: str) -> None:
 
 
 @pytest.mark.plain
-@pytest.mark.reference(refs.HOUSE_CODES)
+@pytest.mark.reference(refs.INITIALIZER_CODES)
 def test_an_authority_that_nobody_named(scenario: Scenario) -> None:
     container, uri = begin(scenario)
     scenario.cluster.delete(

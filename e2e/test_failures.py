@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KIT = ROOT / "fixtures/modelkits/sklearn-iris"
 
-pytestmark = pytest.mark.reference(refs.HOUSE_CODES)
+pytestmark = pytest.mark.reference(refs.INITIALIZER_CODES)
 
 
 @pytest.mark.plain

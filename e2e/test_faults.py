@@ -15,13 +15,13 @@ from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
     from e2e.harness.scenario import Files, Scenario
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Registry
 
 pytestmark = [pytest.mark.needs("python", "ours"), pytest.mark.reference(refs.K8S_INIT)]
 
 
-def whole(files: Files, kit: Kit) -> None:
+def whole(files: Files, kit: ModelKit) -> None:
     """Hold that exactly the kit arrived."""
     files.pop("Kitfile", None)
     assert files == {path: about for path, about in faulty.expected(kit).items() if path != "Kitfile"}

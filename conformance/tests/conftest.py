@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from kit_conformance.testbed.kits import Kit, Noise, pack
+from kit_conformance.testbed.kits import ModelKit, Noise, pack
 from kit_conformance.testbed.registry import Registry
 from kit_conformance.testbed.serving import free_ports
 
@@ -100,7 +100,7 @@ def client(registry: Registry, connect: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture(scope="session")
-def kit() -> Kit:
+def kit() -> ModelKit:
     """Return a kit with one layer of about 200 KB."""
     return pack({"model.bin": Noise(200_000, seed=1)}, KITFILE)
 

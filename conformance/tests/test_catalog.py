@@ -25,9 +25,9 @@ def test_every_profile_has_cases() -> None:
     assert {each.profile for each in CASES.values()} == set(PROFILES)
 
 
-def test_a_must_of_others_cites_them_and_the_house_cites_itself() -> None:
+def test_a_must_of_others_cites_them_and_ours_cite_our_pages() -> None:
     for each in CASES.values():
-        if each.profile == "house":
+        if each.profile == "kit-initializer":
             assert (ROOT / each.ref).exists(), each.id
         else:
             assert each.ref.startswith("https://"), each.id
@@ -165,11 +165,13 @@ def test_a_later_suite_asks_no_more_than_the_older_one_did() -> None:
 
 
 def test_cases_are_selected_by_profile_and_pattern() -> None:
-    found = catalog.select(CASES.values(), profiles=["restart", "house"], patterns=["*.kill*", "house.tls"])
+    found = catalog.select(
+        CASES.values(), profiles=["restart", "kit-initializer"], patterns=["*.kill*", "kit-initializer.tls"]
+    )
     assert {each.id for each in found} == {
         "restart.killed-anywhere",
         "restart.killed-run",
         "restart.killed-run-keep",
         "restart.killed-run-leaves-nothing",
-        "house.tls",
+        "kit-initializer.tls",
     }

@@ -16,7 +16,7 @@ from kit_conformance.testbed.kits import Noise, pack, push
 from kit_conformance.testbed.registry import Basic, Registry, faults
 
 if TYPE_CHECKING:
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "modelkits"
 NAMES = sorted(path.parent.name for path in SAMPLES.glob("*/Kitfile"))
@@ -26,8 +26,8 @@ needs_registry = pytest.mark.interop("docker-registry")
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> kitcli.Kit:
-    return kitcli.Kit(kitcli.find(), tmp_path / "home")
+def kit(tmp_path: Path) -> kitcli.KitCLI:
+    return kitcli.KitCLI(kitcli.find(), tmp_path / "home")
 
 
 def copy_of(name: str, tmp_path: Path) -> Path:
@@ -47,11 +47,11 @@ def tree_of(folder: Path) -> dict[str, str]:
     }
 
 
-def expected_of(kit: Kit) -> dict[str, str]:
+def expected_of(kit: ModelKit) -> dict[str, str]:
     return {path: fact.sha256 for path, fact in kit.files.items()}
 
 
-def pushed(kit: kitcli.Kit, folder: Path, registry: Registry) -> Kit:
+def pushed(kit: kitcli.KitCLI, folder: Path, registry: Registry) -> ModelKit:
     """Pack and push with Kit, and return what our packer makes of the folder in that version's format."""
     reference = f"{registry.host}/kits/sample:v1"
     kit.pack(folder, reference)
@@ -62,7 +62,7 @@ def pushed(kit: kitcli.Kit, folder: Path, registry: Registry) -> Kit:
 @needs_kit
 @pytest.mark.parametrize("name", NAMES)
 def test_kit_packs_the_layers_that_the_packer_packs(
-    kit: kitcli.Kit, registry: Registry, tmp_path: Path, name: str
+    kit: kitcli.KitCLI, registry: Registry, tmp_path: Path, name: str
 ) -> None:
     ours = pushed(kit, copy_of(name, tmp_path), registry)
     manifest = json.loads(registry.storage.manifest("kits/sample", "v1").body)
@@ -80,7 +80,7 @@ def test_kit_packs_the_layers_that_the_packer_packs(
 
 @needs_kit
 def test_kit_packs_difficult_names_as_the_packer_does(
-    kit: kitcli.Kit, registry: Registry, tmp_path: Path
+    kit: kitcli.KitCLI, registry: Registry, tmp_path: Path
 ) -> None:
     if kit.number < LAYOUT_OF_0_5:
         pytest.xfail("the names are in another layout")
@@ -117,7 +117,7 @@ def test_kit_packs_difficult_names_as_the_packer_does(
 @needs_kit
 @pytest.mark.parametrize("name", NAMES)
 def test_kit_unpacks_what_the_packer_packs(
-    kit: kitcli.Kit, registry: Registry, tmp_path: Path, name: str
+    kit: kitcli.KitCLI, registry: Registry, tmp_path: Path, name: str
 ) -> None:
     folder = SAMPLES / name
     ours = pack(folder) if kit.number >= LAYOUT_OF_0_5 else pack(folder, as_kit="0.2.4")
@@ -137,7 +137,7 @@ def test_kit_unpacks_what_the_packer_packs(
 @needs_kit
 @pytest.mark.parametrize("compression", ["gzip", "gzip-fastest"])
 def test_kit_unpacks_compressed_layers(
-    kit: kitcli.Kit, registry: Registry, tmp_path: Path, compression: str
+    kit: kitcli.KitCLI, registry: Registry, tmp_path: Path, compression: str
 ) -> None:
     recipe = {"manifestVersion": "1.0.0", "model": {"path": "m.bin"}}
     ours = pack({"m.bin": Noise(300_000)}, recipe, compression=compression)
@@ -146,7 +146,7 @@ def test_kit_unpacks_compressed_layers(
 
 
 @needs_kit
-def test_kit_logs_in_at_the_fixture_registry(kit: kitcli.Kit, tmp_path: Path) -> None:
+def test_kit_logs_in_at_the_fixture_registry(kit: kitcli.KitCLI, tmp_path: Path) -> None:
     with Registry(auth=Basic({"ann": "s3cret"})) as registry:
         uri = registry.add(pack(SAMPLES / "sklearn-iris"), "iris", "v1").removeprefix("kit://")
         refused = kit.unpack(uri, tmp_path / "none", check=False)
@@ -166,7 +166,7 @@ def test_kit_logs_in_at_the_fixture_registry(kit: kitcli.Kit, tmp_path: Path) ->
 
 @needs_kit
 def test_kit_unpacks_a_tampered_layer_without_a_word(
-    kit: kitcli.Kit, registry: Registry, tmp_path: Path
+    kit: kitcli.KitCLI, registry: Registry, tmp_path: Path
 ) -> None:
     """Measured of Kit 0.5 to 1.7; when this fails, a Kit has learnt to check."""
     if kit.number < LAYOUT_OF_0_5:
@@ -242,7 +242,7 @@ def answer_of(host: str, method: str, target: str, headers: dict[str, str]) -> t
 @needs_kit
 @needs_registry
 def test_kit_brings_from_a_real_registry_what_the_packer_packed(
-    kit: kitcli.Kit, docker_registry: str, tmp_path: Path
+    kit: kitcli.KitCLI, docker_registry: str, tmp_path: Path
 ) -> None:
     if kit.number < LAYOUT_OF_0_5:
         pytest.xfail("another layout")

@@ -113,7 +113,7 @@ def test_release_is_brought_once(mirror: Mirror, tmp_path: Path) -> None:
     mirror.release("1.7.0")
     first = kitcli.find("v1.7.0", mirror=mirror.url, cache=tmp_path / "cache")
     assert os.access(first, os.X_OK)
-    assert kitcli.Kit(first, tmp_path / "home").version == "1.7.0"
+    assert kitcli.KitCLI(first, tmp_path / "home").version == "1.7.0"
     assert sorted(path.name for path in first.parent.iterdir()) == ["kit"]
     assert kitcli.find("1.7.0", mirror="http://127.0.0.1:1", cache=tmp_path / "cache") == first
 
@@ -171,7 +171,7 @@ def test_no_release(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_kit_runs_in_a_home_of_its_own(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", "/somebody's")
     monkeypatch.setenv("KITOPS_HOME", "/somebody's")
-    kit = kitcli.Kit(script, tmp_path / "home", environment={"EXTRA": "1"})
+    kit = kitcli.KitCLI(script, tmp_path / "home", environment={"EXTRA": "1"})
     environment = dict(line.split("=", 1) for line in kit.run("env").stdout.splitlines())
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["KITOPS_HOME"] == str(tmp_path / "home" / "kitops")
@@ -182,7 +182,7 @@ def test_kit_runs_in_a_home_of_its_own(script: Path, tmp_path: Path, monkeypatch
 
 
 def test_kit_commands(script: Path, tmp_path: Path) -> None:
-    kit = kitcli.Kit(script, tmp_path / "home")
+    kit = kitcli.KitCLI(script, tmp_path / "home")
     assert kit.pack(tmp_path, "r/a:v", "--compression", "gzip").stdout.split() == [
         "pack", str(tmp_path), "-t", "r/a:v", "--compression", "gzip",
     ]  # fmt: skip
@@ -199,14 +199,14 @@ def test_kit_commands(script: Path, tmp_path: Path) -> None:
 
 
 def test_kit_failures(script: Path, tmp_path: Path) -> None:
-    kit = kitcli.Kit(script, tmp_path / "home")
+    kit = kitcli.KitCLI(script, tmp_path / "home")
     with pytest.raises(kitcli.KitError, match=r"fail ended with 3\nout\n\[ERROR\] no"):
         kit.run("fail")
     assert kit.run("fail", check=False).code == 3
     with pytest.raises(kitcli.KitError, match=r"no end after 0\.2 s"):
         kit.run("sleep", timeout=0.2)
     with pytest.raises(kitcli.KitNotFoundError, match="cannot be run"):
-        kitcli.Kit(tmp_path / "none", tmp_path / "home").run("version")
+        kitcli.KitCLI(tmp_path / "none", tmp_path / "home").run("version")
     script.write_text("#!/bin/sh\necho hello\n")
     with pytest.raises(kitcli.KitNotFoundError, match="does not say its version"):
-        kitcli.Kit(script, tmp_path / "home").version  # noqa: B018
+        kitcli.KitCLI(script, tmp_path / "home").version  # noqa: B018

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kit_conformance.testbed.kits import (
-    Kit,
     KitfileError,
+    ModelKit,
     Noise,
     foreign_modelpack,
     index,
@@ -54,7 +54,7 @@ def names_of(data: bytes) -> list[str]:
         return [member.name + ("/" if member.isdir() else "") for member in tar]
 
 
-def types_of(kit: Kit) -> list[str]:
+def types_of(kit: ModelKit) -> list[str]:
     return [layer.media_type.removeprefix("application/vnd.kitops.modelkit.") for layer in kit.layers]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from kit_conformance.testbed.kits import Kit, PushError, push
+from kit_conformance.testbed.kits import ModelKit, PushError, push
 from kit_conformance.testbed.registry import Basic, Bearer, Registry, faults
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def challenge(header: str) -> dict[str, str]:
     return dict(re.findall(r'(\w+)="([^"]*)"', header))
 
 
-def test_basic(connect: Connect, kit: Kit) -> None:
+def test_basic(connect: Connect, kit: ModelKit) -> None:
     with Registry(auth=Basic(USERS)) as registry:
         client = connect(registry.host)
         registry.add(kit, "iris")
@@ -48,7 +48,7 @@ def test_basic(connect: Connect, kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_bearer(connect: Connect, kit: Kit, elsewhere: bool) -> None:
+def test_bearer(connect: Connect, kit: ModelKit, elsewhere: bool) -> None:
     auth = Bearer(USERS, elsewhere=elsewhere)
     with Registry(auth=auth) as registry:
         client = connect(registry.host)
@@ -77,7 +77,7 @@ def token_of(client: Client, **parameters: str) -> str:
     return str(json.loads(client("GET", f"/token?{query}&scope=repository:iris:pull").body)["token"])
 
 
-def test_bearer_without_a_user_only_pulls(connect: Connect, kit: Kit) -> None:
+def test_bearer_without_a_user_only_pulls(connect: Connect, kit: ModelKit) -> None:
     with Registry(auth=Bearer(anonymous=True)) as registry:
         client = connect(registry.host)
         registry.add(kit, "iris")
@@ -87,7 +87,7 @@ def test_bearer_without_a_user_only_pulls(connect: Connect, kit: Kit) -> None:
         assert client("GET", "/v2/other/tags/list", token=token).status == 401
 
 
-def test_bearer_tokens_expire(connect: Connect, kit: Kit) -> None:
+def test_bearer_tokens_expire(connect: Connect, kit: ModelKit) -> None:
     auth = Bearer(anonymous=True, uses=2)
     with Registry(auth=auth) as registry:
         client = connect(registry.host)
@@ -103,7 +103,7 @@ def test_bearer_tokens_expire(connect: Connect, kit: Kit) -> None:
         assert client("GET", target, token=token_of(client)).status == 401
 
 
-def test_identity_tokens(connect: Connect, kit: Kit) -> None:
+def test_identity_tokens(connect: Connect, kit: ModelKit) -> None:
     auth = Bearer(USERS, identity_tokens={"identity"})
     with Registry(auth=auth) as registry:
         client = connect(registry.host)

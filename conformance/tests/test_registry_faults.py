@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.tests.conftest import Client
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry.faults import Exchange
     from kit_conformance.testbed.registry.wire import Request, Response
 
@@ -27,7 +27,7 @@ TAG = "/v2/iris/manifests/latest"
 
 
 @pytest.fixture(params=["memory", "file"])
-def target(registry: Registry, kit: Kit, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def target(registry: Registry, kit: ModelKit, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the layer's path; the layer is kept in memory or in a file."""
     if request.param == "file":
         path = tmp_path / "layer"
@@ -38,11 +38,11 @@ def target(registry: Registry, kit: Kit, request: pytest.FixtureRequest, tmp_pat
 
 
 @pytest.fixture
-def kit() -> Kit:
+def kit() -> ModelKit:
     return pack({"model.bin": bytes(range(256)) * 800}, {"model": {"path": "model.bin"}})
 
 
-def test_tamper(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_tamper(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     whole = kit.layers[0].read()
     injection = registry.inject(faults.Tamper(1000), kind="blob")
     body = client("GET", target).body
@@ -59,7 +59,7 @@ def test_tamper(registry: Registry, client: Client, kit: Kit, target: str) -> No
     assert client("GET", target).body[:-1] == whole[:-1]
 
 
-def test_replace(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_replace(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     other = bytes(kit.layers[0].size)
     registry.inject(faults.Replace(other), kind="blob")
     answer = client("GET", target)
@@ -68,7 +68,7 @@ def test_replace(registry: Registry, client: Client, kit: Kit, target: str) -> N
 
 
 @pytest.mark.parametrize("after", [0, 1, 70_000])
-def test_cut(registry: Registry, client: Client, kit: Kit, target: str, after: int) -> None:
+def test_cut(registry: Registry, client: Client, kit: ModelKit, target: str, after: int) -> None:
     registry.inject(faults.Cut(after), kind="blob", times=1)
     with pytest.raises(http.client.IncompleteRead) as caught:
         client("GET", target)
@@ -93,7 +93,9 @@ def test_reset(registry: Registry, client: Client, target: str, after: int) -> N
 
 
 @pytest.mark.parametrize("after", [0, 70_000])
-def test_stall_until_released(registry: Registry, client: Client, kit: Kit, target: str, after: int) -> None:
+def test_stall_until_released(
+    registry: Registry, client: Client, kit: ModelKit, target: str, after: int
+) -> None:
     registry.inject(faults.Stall(after), kind="blob", times=1)
     answers: list[bytes] = []
     thread = threading.Thread(target=lambda: answers.append(client("GET", target).body))
@@ -148,7 +150,7 @@ def test_latency(registry: Registry, client: Client, target: str) -> None:
     assert time.monotonic() - started < 0.15
 
 
-def test_bandwidth(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_bandwidth(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     registry.inject(faults.Bandwidth(kit.layers[0].size / 0.3), kind="blob")
     started = time.monotonic()
     assert client("GET", target).body == kit.layers[0].read()
@@ -194,7 +196,7 @@ def test_no_head(registry: Registry, client: Client, target: str) -> None:
     assert injection.hits == 1
 
 
-def test_no_range(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_no_range(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     registry.inject(faults.NoRange(), kind="blob")
     answer = client("GET", target, part="10-19")
     assert (answer.status, answer.body) == (200, kit.layers[0].read())
@@ -208,7 +210,7 @@ def test_digest_headers(registry: Registry, client: Client, target: str) -> None
     assert client("GET", target).headers["docker-content-digest"] == "sha256:" + "0" * 64
 
 
-def test_wrong_length(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_wrong_length(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     registry.inject(faults.WrongLength(10), kind="blob", times=1)
     with pytest.raises(http.client.IncompleteRead) as caught:
         client("GET", target)
@@ -221,7 +223,9 @@ def test_wrong_length(registry: Registry, client: Client, kit: Kit, target: str)
 
 
 @pytest.mark.parametrize("lie", [False, True])
-def test_wrong_content_range(registry: Registry, client: Client, kit: Kit, target: str, lie: bool) -> None:
+def test_wrong_content_range(
+    registry: Registry, client: Client, kit: ModelKit, target: str, lie: bool
+) -> None:
     injection = registry.inject(faults.WrongContentRange(by=5, lie=lie), kind="blob")
     assert client("GET", target).status == 200
     answer = client("GET", target, part="10-19")
@@ -230,7 +234,7 @@ def test_wrong_content_range(registry: Registry, client: Client, kit: Kit, targe
     assert injection.hits == 1
 
 
-def test_chunked(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_chunked(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     registry.inject(faults.Chunked())
     for _ in range(2):
         answer = client("GET", target)
@@ -244,7 +248,7 @@ def test_chunked(registry: Registry, client: Client, kit: Kit, target: str) -> N
 
 @pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize("relative", [False, True])
-def test_redirect(connect: Connect, kit: Kit, same: bool, relative: bool) -> None:
+def test_redirect(connect: Connect, kit: ModelKit, same: bool, relative: bool) -> None:
     with Registry(auth=Bearer(anonymous=True)) as registry:
         registry.add(kit, "iris")
         injection = registry.inject(faults.Redirect(same=same, relative=relative))
@@ -269,7 +273,7 @@ def test_redirects_that_nobody_should_follow(registry: Registry, client: Client,
     assert client("GET", target).headers["Location"] == "file:///etc/passwd"
 
 
-def test_where_a_fault_applies(registry: Registry, client: Client, kit: Kit, target: str) -> None:
+def test_where_a_fault_applies(registry: Registry, client: Client, kit: ModelKit, target: str) -> None:
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"method": "HEAD"}, "HEAD", target),
         ({"kind": "manifest"}, "GET", TAG),
@@ -290,7 +294,7 @@ def test_where_a_fault_applies(registry: Registry, client: Client, kit: Kit, tar
         registry.heal()
 
 
-def test_faults_wait_for_authorised_requests(connect: Connect, kit: Kit) -> None:
+def test_faults_wait_for_authorised_requests(connect: Connect, kit: ModelKit) -> None:
     with Registry(auth=Bearer(anonymous=True)) as registry:
         registry.add(kit, "iris")
         injection = registry.inject(faults.Status(503), kind="manifest", times=1)

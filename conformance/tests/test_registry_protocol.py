@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.tests.conftest import Client
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
     Connect = Callable[..., Client]
 
@@ -40,7 +40,9 @@ def test_ping(client: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_manifest_by_tag_and_by_digest(registry: Registry, client: Client, kit: Kit, method: str) -> None:
+def test_manifest_by_tag_and_by_digest(
+    registry: Registry, client: Client, kit: ModelKit, method: str
+) -> None:
     assert registry.add(kit, "team/iris", "v1") == f"kit://{registry.host}/team/iris:v1"
     for reference in ("v1", kit.digest):
         answer = client(method, f"/v2/team/iris/manifests/{reference}")
@@ -52,7 +54,7 @@ def test_manifest_by_tag_and_by_digest(registry: Registry, client: Client, kit: 
 
 
 def test_manifest_is_not_given_to_who_does_not_accept_its_type(
-    registry: Registry, client: Client, kit: Kit
+    registry: Registry, client: Client, kit: ModelKit
 ) -> None:
     registry.add(kit, "iris")
     docker = "application/vnd.docker.distribution.manifest.v2+json"
@@ -61,7 +63,7 @@ def test_manifest_is_not_given_to_who_does_not_accept_its_type(
     assert client("GET", "/v2/iris/manifests/latest", headers={"Accept": both}).status == 200
 
 
-def test_unknown_things_have_their_codes(registry: Registry, client: Client, kit: Kit) -> None:
+def test_unknown_things_have_their_codes(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     for target, code in {
         "/v2/nobody/tags/list": "NAME_UNKNOWN",
@@ -78,7 +80,7 @@ def test_unknown_things_have_their_codes(registry: Registry, client: Client, kit
     assert errors_of(client("GET", "/v2/iris/blobs/sha256:12").body) == ["DIGEST_INVALID"]
 
 
-def test_blobs_belong_to_their_repository(registry: Registry, client: Client, kit: Kit) -> None:
+def test_blobs_belong_to_their_repository(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     registry.add(pack({"model.bin": b"other"}, json.dumps({"model": {"path": "model.bin"}})), "other")
     assert client("GET", f"/v2/other/blobs/{kit.layers[0].digest}").status == 404
@@ -107,7 +109,7 @@ def test_ranges(
     assert registry.ledger.requests(kind="blob")[0].sent == len(answer.body)
 
 
-def test_range_after_the_end_is_416(registry: Registry, client: Client, kit: Kit) -> None:
+def test_range_after_the_end_is_416(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     answer = client("GET", f"/v2/iris/blobs/{kit.layers[0].digest}", part=f"{kit.layers[0].size}-")
     assert answer.status == 416
@@ -116,20 +118,20 @@ def test_range_after_the_end_is_416(registry: Registry, client: Client, kit: Kit
 
 @pytest.mark.parametrize("part", ["5-4", "a-b", "0-1,4-5", "-"])
 def test_what_is_no_single_range_is_answered_in_full(
-    registry: Registry, client: Client, kit: Kit, part: str
+    registry: Registry, client: Client, kit: ModelKit, part: str
 ) -> None:
     registry.add(kit, "iris")
     assert client("GET", f"/v2/iris/blobs/{kit.layers[0].digest}", part=part).status == 200
 
 
-def test_if_range(registry: Registry, client: Client, kit: Kit) -> None:
+def test_if_range(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     target, etag = f"/v2/iris/blobs/{kit.layers[0].digest}", f'"{kit.layers[0].digest}"'
     assert client("GET", target, part="0-9", headers={"If-Range": etag}).status == 206
     assert client("GET", target, part="0-9", headers={"If-Range": '"other"'}).status == 200
 
 
-def test_connection_is_kept(registry: Registry, client: Client, kit: Kit) -> None:
+def test_connection_is_kept(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     for _ in range(3):
         client("GET", f"/v2/iris/blobs/{kit.layers[0].digest}")
@@ -139,7 +141,7 @@ def test_connection_is_kept(registry: Registry, client: Client, kit: Kit) -> Non
     assert {entry.connection for entry in registry.ledger} == {1}
 
 
-def test_tags_in_pages(registry: Registry, client: Client, kit: Kit) -> None:
+def test_tags_in_pages(registry: Registry, client: Client, kit: ModelKit) -> None:
     for tag in ("v2", "v1", "v3"):
         registry.add(kit, "iris", tag)
     first = client("GET", "/v2/iris/tags/list?n=2")
@@ -151,7 +153,7 @@ def test_tags_in_pages(registry: Registry, client: Client, kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_upload_in_chunks(connect: Connect, absolute: bool, kit: Kit) -> None:
+def test_upload_in_chunks(connect: Connect, absolute: bool, kit: ModelKit) -> None:
     with Registry(absolute=absolute) as registry:
         client = connect(registry.host)
         data = kit.layers[0].read()
@@ -192,7 +194,7 @@ def test_upload_in_chunked_encoding(client: Client) -> None:
     assert client("GET", f"/v2/a/blobs/{digest_of(b'abcdef')}").body == b"abcdef"
 
 
-def test_what_does_not_match_is_not_taken(client: Client, kit: Kit) -> None:
+def test_what_does_not_match_is_not_taken(client: Client, kit: ModelKit) -> None:
     target = client("POST", "/v2/iris/blobs/uploads/").headers["Location"]
     wrong = client("PUT", f"{target}?digest={digest_of(b'other')}", b"bytes")
     assert (wrong.status, errors_of(wrong.body)) == (400, ["DIGEST_INVALID"])
@@ -203,7 +205,7 @@ def test_what_does_not_match_is_not_taken(client: Client, kit: Kit) -> None:
     assert client("POST", "/v2/Upper/blobs/uploads/").status == 400
 
 
-def test_push_and_referrers(registry: Registry, client: Client, kit: Kit) -> None:
+def test_push_and_referrers(registry: Registry, client: Client, kit: ModelKit) -> None:
     push(kit, registry.host, "iris", "v1")
     assert client("GET", f"/v2/iris/blobs/{kit.layers[0].digest}").body == kit.layers[0].read()
     subject = {"mediaType": OCI_MANIFEST, "digest": kit.digest, "size": len(kit.manifest)}
@@ -241,14 +243,14 @@ def test_upload_can_be_given_up(client: Client) -> None:
     assert client("PATCH", "/v2/iris/manifests/v1").status == 405
 
 
-def test_push_of_an_index(registry: Registry, client: Client, kit: Kit) -> None:
+def test_push_of_an_index(registry: Registry, client: Client, kit: ModelKit) -> None:
     family = index((kit, {"precision": "fp16"}))
     push(family, registry.host, "iris", "all")
     assert client("GET", "/v2/iris/manifests/all").body == family.manifest
     assert client("GET", f"/v2/iris/manifests/{kit.digest}").body == kit.manifest
 
 
-def test_push_says_what_went_wrong(registry: Registry, kit: Kit) -> None:
+def test_push_says_what_went_wrong(registry: Registry, kit: ModelKit) -> None:
     with pytest.raises(PushError, match="NAME_INVALID"):
         push(kit, registry.host, "NOT/valid")
 
@@ -262,14 +264,14 @@ def test_what_is_no_http_is_400(registry: Registry) -> None:
         assert raw.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
-def test_ipv6(connect: Connect, kit: Kit) -> None:
+def test_ipv6(connect: Connect, kit: ModelKit) -> None:
     with Registry(address="::1") as registry:
         assert registry.host.startswith("[::1]:")
         push(kit, registry.host, "iris")
         assert connect(registry.host)("GET", "/v2/iris/manifests/latest").body == kit.manifest
 
 
-def test_tls(connect: Connect, kit: Kit) -> None:
+def test_tls(connect: Connect, kit: ModelKit) -> None:
     with Registry(tls=TLS()) as registry:
         assert registry.tls is not None
         push(kit, registry.host, "iris", plain_http=False, ca_file=registry.tls.ca_file)
@@ -290,7 +292,7 @@ def test_tls_with_client_certificate(connect: Connect) -> None:
         assert connect(registry.host, context)("GET", "/v2/").status == 200
 
 
-def test_restart_keeps_port_and_contents(registry: Registry, client: Client, kit: Kit) -> None:
+def test_restart_keeps_port_and_contents(registry: Registry, client: Client, kit: ModelKit) -> None:
     registry.add(kit, "iris")
     host = registry.host
     client("GET", "/v2/")
@@ -314,7 +316,7 @@ def test_ledger_shows_no_secrets(registry: Registry, client: Client) -> None:
     assert not registry.ledger
 
 
-def test_accept_may_be_said_in_several_lines(registry: Registry, kit: Kit) -> None:
+def test_accept_may_be_said_in_several_lines(registry: Registry, kit: ModelKit) -> None:
     registry.add(kit, "iris", "v1")
     connection = http.client.HTTPConnection(registry.host, timeout=10)
     try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conformance.tests.conftest import Client
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
     Connect = Callable[..., Client]
 
@@ -26,7 +26,7 @@ def basic(password: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("status", "asks"), [(404, True), (403, False), (401, True)])
-def test_hiding(connect: Connect, kit: Kit, *, status: int, asks: bool) -> None:
+def test_hiding(connect: Connect, kit: ModelKit, *, status: int, asks: bool) -> None:
     with Registry(auth=Hiding(Basic(USERS), status, asks)) as registry:
         client = connect(registry.host)
         registry.add(kit, "iris")
@@ -38,7 +38,7 @@ def test_hiding(connect: Connect, kit: Kit, *, status: int, asks: bool) -> None:
         assert client("GET", TARGET, headers=basic("pass:word")).status == 200
 
 
-def test_harbor(connect: Connect, kit: Kit) -> None:
+def test_harbor(connect: Connect, kit: ModelKit) -> None:
     with Registry(auth=Harbor(USERS, anonymous=True)) as registry:
         client = connect(registry.host)
         registry.add(kit, "iris")

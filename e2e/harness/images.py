@@ -20,7 +20,7 @@ ABSENT = "absent: "
 _LABELS = "org.opencontainers.image."
 
 
-class Kit(NamedTuple):
+class KitImage(NamedTuple):
     """A Kit for packing and for the image: a static binary, and an image that carries it in /usr/local/bin."""
 
     binary: str
@@ -66,7 +66,7 @@ def obtain(image: str) -> str:
     return "pulled"
 
 
-def build_initializer(kit: Kit | None, tag: str = DEVELOPMENT) -> str:
+def build_initializer(kit: KitImage | None, tag: str = DEVELOPMENT) -> str:
     """Build the initializer's image from this checkout, with Kit beside it where there is one; return its tag."""
     arguments = [f"PYTHON_IMAGE={IMAGES['python']}"]
     arguments += [f"{name}={os.environ[name]}" for name in ("PIP_INDEX_URL",) if os.environ.get(name)]
@@ -80,7 +80,7 @@ def build_initializer(kit: Kit | None, tag: str = DEVELOPMENT) -> str:
     return tag
 
 
-def find_kit(wanted: str) -> Kit | None:
+def find_kit(wanted: str) -> KitImage | None:
     """Return the Kit that `--kit` names by path or version, else the one in KIT or on the PATH, else a release.
 
     None when nothing was asked for and no release's image can be had. Raises StepError when the one that was asked
@@ -100,7 +100,7 @@ def _bring(wanted: str) -> Path:
         raise StepError(f"--kit {wanted}: {error}") from error
 
 
-def _released(version: str) -> Kit | None:
+def _released(version: str) -> KitImage | None:
     """Return a release by its image, with the binary that the image carries."""
     image = f"{KIT['image']}:{version}"
     if obtain(image).startswith(ABSENT):
@@ -111,10 +111,10 @@ def _released(version: str) -> Kit | None:
         container = run(["docker", "create", image], timeout=60).strip()
         run(["docker", "cp", f"{container}:/usr/local/bin/kit", str(binary)], timeout=60)
         run(["docker", "rm", container], timeout=60)
-    return Kit(str(binary), image, _version_of(binary))
+    return KitImage(str(binary), image, _version_of(binary))
 
 
-def _from_binary(binary: Path) -> Kit:
+def _from_binary(binary: Path) -> KitImage:
     """Wrap a binary in an image of its own, which is what the Dockerfile takes Kit from."""
     digest = hashlib.sha256(binary.read_bytes()).hexdigest()[:12]
     image = f"kit-e2e/kit:{digest}"
@@ -124,9 +124,9 @@ def _from_binary(binary: Path) -> Kit:
             Path(folder, "kit").chmod(0o755)
             Path(folder, "Dockerfile").write_text("FROM scratch\nCOPY kit /usr/local/bin/kit\n")
             run(["docker", "build", "--tag", image, folder], timeout=120)
-    return Kit(str(binary), image, _version_of(binary))
+    return KitImage(str(binary), image, _version_of(binary))
 
 
 def _version_of(binary: Path) -> str:
     with tempfile.TemporaryDirectory() as home:
-        return kitcli.Kit(binary, Path(home)).version
+        return kitcli.KitCLI(binary, Path(home)).version

@@ -23,7 +23,7 @@ from e2e.harness.shell import run
 from e2e.harness.versions import ROOT, at_least
 from e2e.harness.waiting import NeverError, NotYetError, stuck, wait_until
 from kit_conformance.evidence import Redactor
-from kit_conformance.testbed.kitcli import Kit
+from kit_conformance.testbed.kitcli import KitCLI
 from kit_conformance.testbed.kits import pack, push
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Scenario:
         path = f"{self.name}/{repository}"
         if self.state.kit_binary:
             with tempfile.TemporaryDirectory() as home:
-                kit = Kit(self.state.kit_binary, Path(home))
+                kit = KitCLI(self.state.kit_binary, Path(home))
                 target = f"{self.state.registry.host}/{path}:{tag}"
                 kit.run("pack", str(folder), "-t", target)
                 kit.run("push", target, "--plain-http")

@@ -21,7 +21,7 @@ from kit_conformance.testbed.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_initializer.registry import Registry as Client
     from kit_initializer.registry import Repository
 
@@ -198,7 +198,7 @@ class Trees:
 
     @staticmethod
     def check(
-        folder: Path, kit: Kit, also: Mapping[str, bytes] | None = None, *, kitfile: bool = True
+        folder: Path, kit: ModelKit, also: Mapping[str, bytes] | None = None, *, kitfile: bool = True
     ) -> None:
         """Assert that the folder holds exactly the kit, a Kitfile and a record, and `also`: the foreign files.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initializer.tests.conftest import Command, Run
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Registry
 
 KITFILE = {"manifestVersion": "1.0.0", "package": {"name": "k"}, "model": {"path": "model"}}
@@ -21,7 +21,7 @@ KIT = pack({"model/weights.bin": Noise(300_000), "model/config.json": b"{}\n"}, 
 LARGE = pack({"model/weights.bin": Noise(2_000_000), "model/config.json": b"{}"}, KITFILE)
 
 
-def of(files: Mapping[str, Source | None]) -> Kit:
+def of(files: Mapping[str, Source | None]) -> ModelKit:
     """Return a kit whose model is a folder with these files."""
     return pack({f"model/{name}": body for name, body in files.items()}, KITFILE)
 

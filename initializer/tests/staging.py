@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit_initializer.listing import Entry, Listing
-from kit_initializer.publish import Delivery, Destination, Kit
+from kit_initializer.publish import Delivery, Destination, PublishedKit
 from kit_initializer.publish.record import path_line, write
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 URI = "kit://r.example/k:v1"
 ENTRIES = (Entry("a/b", 3, 0xABC), Entry("ü", 0, 0))
-KIT = Kit(URI, "sha256:1", "filters ['model']", 2, 3)
+KIT = PublishedKit(URI, "sha256:1", "filters ['model']", 2, 3)
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def staged_beside(first: Delivery, files: Mapping[str, bytes | None], uri: str) 
 def fill(staging: Staging, files: Mapping[str, bytes | None], uri: str, digest: str) -> Delivery:
     """Stage a kit in a new tree."""
     number = len(list(Path(staging.path).glob("kit-*")))
-    tree = staging.tree()
+    tree = staging.new_root()
     for path, body in files.items():
         full = Path(staging.path, f"kit-{number}", path)
         (full if body is None else full.parent).mkdir(parents=True, exist_ok=True)
@@ -50,11 +50,11 @@ def fill(staging: Staging, files: Mapping[str, bytes | None], uri: str, digest: 
     listing = Listing(
         Entry(path, len(body), zlib.crc32(body)) for path, body in files.items() if body is not None
     )
-    return Delivery(staging, tree, Kit(uri, digest, "", len(listing), listing.bytes), listing)
+    return Delivery(staging, tree, PublishedKit(uri, digest, "", len(listing), listing.bytes), listing)
 
 
 def recorded(
-    state: str, entries: Iterable[Entry] = ENTRIES, paths: Iterable[str] = (), kit: Kit = KIT
+    state: str, entries: Iterable[Entry] = ENTRIES, paths: Iterable[str] = (), kit: PublishedKit = KIT
 ) -> bytes:
     """Return a record with these files, and with these empty folders ("a/") or stale files."""
     file = io.BytesIO()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kit_conformance.testbed.kits import Kit, Source, foreign_modelpack, index, modelpack, pack
+from kit_conformance.testbed.kits import ModelKit, Source, foreign_modelpack, index, modelpack, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ NEWER: dict[str, Any] = {
 }
 
 
-def kits() -> dict[str, Kit]:
+def kits() -> dict[str, ModelKit]:
     """Return a kit for each row of the format's table."""
     found = {
         f"Kit {version} {compression or 'tar'}": pack(

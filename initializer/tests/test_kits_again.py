@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initializer.tests.conftest import Command, Trees, failed
-from kit_conformance.testbed.kits import Kit, Tar, assemble, layer, pack
+from kit_conformance.testbed.kits import ModelKit, Tar, assemble, layer, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def test_one_folder_as_code_and_as_dataset(
     assert len(registry.ledger.requests(kind="blob")) == 1, "the one layer is downloaded once"
 
 
-def twice(first: str, second: str, form: str = "tar") -> Kit:
+def twice(first: str, second: str, form: str = "tar") -> ModelKit:
     data = b"m" if form == "raw" else bytes(Tar().file("m.bin", b"m"))
     code, dataset = layer(data, "code", form), layer(data, "dataset", form)
     entry = {"digest": code.digest, "diffId": code.diff_id}
@@ -120,7 +120,7 @@ def twice(first: str, second: str, form: str = "tar") -> Kit:
     ],
 )
 def test_one_layer_as_two_parts(
-    kit: Kit, paths: set[str], registry: Registry, initialize: Command, destination: Path, trees: Trees
+    kit: ModelKit, paths: set[str], registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     run = initialize(registry.add(kit, "k", "v1"), destination)
     assert run.code == 0, run.lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initializer.tests.conftest import Command, failed
-from kit_conformance.testbed.kits import Kit, Tar, assemble, layer
+from kit_conformance.testbed.kits import ModelKit, Tar, assemble, layer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Registry
 
 
-def old(tar: Tar, path: str) -> Kit:
+def old(tar: Tar, path: str) -> ModelKit:
     """Return a kit of Kit 0.1.0: no digests, names relative to the folder that holds the part."""
     config = {"manifestVersion": "v1.0.0", "package": {}, "model": {"name": "m", "path": path}}
     return assemble(config, [layer(bytes(tar))], as_kit="0.1.0")
 
 
-def new(tar: Tar, path: str, **fields: str) -> Kit:
+def new(tar: Tar, path: str, **fields: str) -> ModelKit:
     blob = layer(bytes(tar))
     model = {"name": "m", "path": path, "digest": blob.digest, "diffId": blob.diff_id, **fields}
     return assemble({"manifestVersion": "1.0.0", "package": {}, "model": model}, [blob])
 
 
-def raw(path: str) -> Kit:
+def raw(path: str) -> ModelKit:
     blob = layer(b"m", suffix="raw")
     model = {"path": path, "digest": blob.digest, "diffId": blob.diff_id}
     return assemble({"manifestVersion": "1.0.0", "package": {}, "model": model}, [blob], as_kit="1.17.0")
@@ -47,7 +47,7 @@ NESTED = Tar().directory("iris").directory("iris\\deep").file("iris\\deep\\m.bin
     ],
 )
 def test_backslashes_are_folders(
-    kit: Kit, paths: set[str], registry: Registry, initialize: Command, destination: Path, trees: Trees
+    kit: ModelKit, paths: set[str], registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     uri = registry.add(kit, "iris", "v1")
     run = initialize(uri, destination)
@@ -100,7 +100,7 @@ def test_filters_and_patterns_see_the_folders(
     ],
 )
 def test_what_leads_elsewhere_is_refused(
-    kit: Kit, words: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
+    kit: ModelKit, words: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     run = initialize(registry.add(kit, "iris", "v1"), destination)
     failed(run, 8, "unsafe", words)

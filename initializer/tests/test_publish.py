@@ -25,7 +25,7 @@ def test_a_tree_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with opened(tmp_path) as made:
         delivery = staged(made, {"a": b"1"})
         with pytest.raises(DestinationError, match=str(tmp_path)):
-            publish([delivery._replace(tree=-1)], Collisions.REFUSE)
+            publish([delivery._replace(root=-1)], Collisions.REFUSE)
         delivery.staging.remove()
 
 
@@ -273,7 +273,7 @@ def test_nobody_else_may_write_to_what_we_make(tmp_path: Path) -> None:
         with opened(tmp_path / "x" / "y") as made:
             delivery = staged(made, {"a": b""})
             modes = [(tmp_path / "x").stat(), (tmp_path / "x" / "y").stat(), os.stat(delivery.staging.path)]
-            modes.append(os.fstat(delivery.tree))
+            modes.append(os.fstat(delivery.root))
             publish([delivery], Collisions.REFUSE)
             modes.append((tmp_path / "x" / "y" / RECORD_NAME).stat())
     finally:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kit_initializer.errors import DestinationError
 from kit_initializer.listing import Entry, Listing
-from kit_initializer.publish import Collisions, Delivery, Destination, Kit, folders, merge, publish
+from kit_initializer.publish import Collisions, Delivery, Destination, PublishedKit, folders, merge, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -142,13 +142,13 @@ def stage(destination: Destination, kits: tuple[Mapping[str, bytes], ...]) -> li
     staging = destination.staging()
     deliveries = []
     for number, files in enumerate(kits):
-        root = staging.tree()
+        root = staging.new_root()
         for path, body in files.items():
             folder = Path(f"/proc/self/fd/{root}", path).parent
             folder.mkdir(parents=True, exist_ok=True)
             (folder / Path(path).name).write_bytes(body)
         listing = Listing(Entry(path, len(body), zlib.crc32(body)) for path, body in sorted(files.items()))
-        kit = Kit(f"kit://r.example/k:{number}", "sha256:0", "", len(listing), listing.bytes)
+        kit = PublishedKit(f"kit://r.example/k:{number}", "sha256:0", "", len(listing), listing.bytes)
         deliveries.append(Delivery(staging, root, kit, listing))
     return deliveries
 

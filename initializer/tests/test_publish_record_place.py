@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Registry
 
 NEXT = of({"weights.bin": b"next", "extra": b""})
@@ -72,7 +72,7 @@ def test_without_a_record_another_version_is_somebody_elses(
 
 @pytest.mark.parametrize("wanted", [OLDER, NEXT], ids=["the same kit", "another kit"])
 def test_a_record_inside_is_taken_over(
-    *, wanted: Kit, registry: Registry, initialize: Command, destination: Path, elsewhere: str
+    *, wanted: ModelKit, registry: Registry, initialize: Command, destination: Path, elsewhere: str
 ) -> None:
     assert initialize(registry.add(OLDER, "iris", "v1"), destination).code == 0
     assert (destination / RECORD).exists()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command, Trees
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Fault, Registry
 
 OLDER = pack({"model/older.bin": b"older"}, KITFILE)
@@ -93,7 +93,7 @@ FATAL: dict[str, tuple[int, Fault]] = {
 @pytest.mark.parametrize("kit", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("name", HEALS)
 def test_a_layer_that_fails_once_is_tried_again(
-    *, name: str, kit: Kit, registry: Registry, initialize: Command, destination: Path, trees: Trees
+    *, name: str, kit: ModelKit, registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     fault = registry.inject(HEALS[name], kind="blob", times=1)
     run = initialize(registry.add(kit, "k", "v1"), destination, env=PATIENT)
@@ -179,7 +179,7 @@ def test_what_a_registry_gets_wrong(
 @pytest.mark.parametrize("name", ["cut", "stall"])
 @pytest.mark.parametrize("kit", [SMALL, LARGE], ids=["small", "large"])
 def test_a_body_goes_on_from_its_last_byte(
-    *, name: str, kit: Kit, registry: Registry, initialize: Command, destination: Path, trees: Trees
+    *, name: str, kit: ModelKit, registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
     registry.inject(HEALS[name], kind="blob", times=2)
     run = initialize(registry.add(kit, "k", "v1"), destination, env=PATIENT, KIT_CONCURRENCY="1")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command, Process, Trees
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -70,7 +70,7 @@ def within(run: Measured) -> None:
     assert run.peak < MEMORY_BYTES
 
 
-def zeros(folder: Path, size: int) -> Kit:
+def zeros(folder: Path, size: int) -> ModelKit:
     """Return a kit with one file of zeros that takes no room in the registry: a sparse tar."""
     path, hasher, chunk = folder / "layer", hashlib.sha256(), bytes(1024 * 1024)
     head = tars.member("model/weights.bin", size, 0o644)

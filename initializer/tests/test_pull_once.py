@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from initializer.tests.conftest import Command
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Registry
 
 
-def repeated(size: int, places: int) -> Kit:
+def repeated(size: int, places: int) -> ModelKit:
     """Return a kit with the same file as model and as so many datasets: raw layers have one digest wherever they go."""
     paths = [f"data{number}/file.bin" for number in range(places)]
     kitfile = {

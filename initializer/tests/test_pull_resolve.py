@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initializer.tests.destinations import KITFILE
-from kit_conformance.testbed.kits import Kit, index, pack
+from kit_conformance.testbed.kits import ModelKit, index, pack
 from kit_conformance.testbed.registry import Fault, faults
 from kit_conformance.testbed.registry.wire import Memory, Response
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KIT = pack({"model/a": b"a"}, KITFILE)
 
 
-def child(parent: str, *, docs: bool = True) -> Kit:
+def child(parent: str, *, docs: bool = True) -> ModelKit:
     """Return a kit whose model is that of another one."""
     recipe = KITFILE | {"model": {"path": parent}, "docs": [{"path": "README.md"}] if docs else []}
     return pack({"README.md": b"r"}, recipe)

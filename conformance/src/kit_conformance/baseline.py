@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import yaml
 
+from kit_conformance.renamed import current
 from kit_conformance.shipped import shipped
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def parse(text: str, source: str, known: Collection[str]) -> dict[str, Entry]:
         raise BaselineError(f"{source} is not YAML: {error}") from error
     if not isinstance(given, dict):
         raise BaselineError(f"{source} is not a map of case ids")
+    given = {current(str(each)): value for each, value in given.items()}
     if unknown := sorted(str(each) for each in given if each not in known):
         raise BaselineError(f"{source} names cases that do not exist: {', '.join(unknown)}")
     return {identifier: _entry(source, identifier, value) for identifier, value in given.items()}

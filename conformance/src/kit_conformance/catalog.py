@@ -55,7 +55,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         Profile("integrity", "Bytes that are not those that were packed"),
         Profile("registry", "OCI registries, their logins, their moods and the network before them"),
         Profile("modelkit", "Every shape of ModelKit, and those that nobody should unpack"),
-        Profile("house", "What kit-initializer promises beyond KServe, OCI and Kit"),
+        Profile("kit-initializer", "What kit-initializer promises beyond KServe, OCI and Kit"),
         Profile("kit", "A version of Kit: what it packs, what it unpacks", needs="--kit"),
         Profile("manifest", "Kubernetes manifests, by the rules of lint", needs="--manifest"),
         Profile("serving", "Predictions through a real model server", needs="--mlserver"),

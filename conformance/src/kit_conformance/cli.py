@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kit_conformance import __version__
 from kit_conformance.catalog import FEATURES, PROFILES, CatalogError, catalog
+from kit_conformance.renamed import current
 from kit_conformance.selection import OPTIONS
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("pytest", nargs="*", help=argparse.SUPPRESS)
     run.set_defaults(verb=_run)
     listing = verbs.add_parser("list", help="list profiles, cases and features")
-    listing.add_argument("--profile", action="append", choices=list(PROFILES), help="only these profiles")
+    listing.add_argument(
+        "--profile", action="append", type=current, choices=list(PROFILES), help="only these profiles"
+    )
     listing.add_argument("--features", action="store_true", help="list what a subject may claim instead")
     listing.add_argument("--markdown", action="store_true", help="write the catalogue as a page")
     listing.set_defaults(verb=_list)
@@ -141,7 +144,7 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _explain(given: argparse.Namespace) -> int:
-    found = catalog().get(given.id)
+    found = catalog().get(current(given.id))
     if found is None:
         return _explain_rule(given.id)
     say(f"{found.id} ({found.level.value}, since {found.since})\n{found.title}\n")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from kit_conformance.catalog import FEATURES, PROFILES, REPORTED, catalog
+from kit_conformance.renamed import current
 from kit_conformance.report import State
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def policy(text: str) -> Policy:
     if unknown := given.keys() - _KEYS:
         raise PolicyError(f"the policy has unknown keys: {', '.join(sorted(map(str, unknown)))}")
     lists = {key: _texts(given, key) for key in ("profiles", "known-failures", "features")}
+    lists |= {key: tuple(map(current, lists[key])) for key in ("profiles", "known-failures")}
     for key, known in (("profiles", {*PROFILES, *REPORTED}), ("features", set(FEATURES))):
         if unknown := set(lists[key]) - known:
             raise PolicyError(f"{key}: there is no {', '.join(sorted(unknown))}")

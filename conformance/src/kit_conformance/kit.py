@@ -33,7 +33,7 @@ def identity(path: str) -> dict[str, str]:
         digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     with tempfile.TemporaryDirectory() as home:
         try:
-            version = kitcli.Kit(path, Path(home)).version
+            version = kitcli.KitCLI(path, Path(home)).version
         except (kitcli.KitError, kitcli.KitNotFoundError):
             version = "unknown"
     return {"version": version, "path": path, "digest": digest}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kit_conformance.subject import Process
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry.auth import Auth
     from kit_conformance.testbed.registry.ledger import Entry
 
@@ -101,7 +101,7 @@ class Lab:
         self.registries.append(registry)
         return registry
 
-    def place(self, kit: Kit, repository: str = "iris", tag: str = "v1") -> str:
+    def place(self, kit: ModelKit, repository: str = "iris", tag: str = "v1") -> str:
         """Put a kit on a registry, whichever, and return its reference; for cases that need no faults."""
         if self.settings.registry:
             own = self.folder.name.replace("_", "0")  # two `_` may be no name

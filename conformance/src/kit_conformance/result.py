@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from kit_conformance import tree as trees
-from kit_conformance.testbed.kits import Kit
+from kit_conformance.testbed.kits import ModelKit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -85,7 +85,7 @@ class Result:
 
     def brought(
         self,
-        *kits: Kit | Mapping[str, FileFact],
+        *kits: ModelKit | Mapping[str, FileFact],
         number: int = 0,
         also: Mapping[str, FileFact] | None = None,
         kitfile: bool = True,
@@ -102,7 +102,7 @@ class Result:
         return self
 
     def holds(
-        self, files: Kit | Mapping[str, FileFact], *, number: int = 0, why: str = "", modes: bool = True
+        self, files: ModelKit | Mapping[str, FileFact], *, number: int = 0, why: str = "", modes: bool = True
     ) -> Self:
         """Assert exactly these files in a destination, whatever the exit code."""
         self._same(_files(files), number, kitfile=True, why=why, modes=modes)
@@ -147,8 +147,8 @@ class Result:
         return [f"it said: {line.strip()[:300]}" for line in lines]
 
 
-def _files(kit: Kit | Mapping[str, FileFact]) -> Mapping[str, FileFact]:
-    return kit.files if isinstance(kit, Kit) else kit
+def _files(kit: ModelKit | Mapping[str, FileFact]) -> Mapping[str, FileFact]:
+    return kit.files if isinstance(kit, ModelKit) else kit
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kit_conformance.catalog import PROFILES, Case, catalog, select
+from kit_conformance.renamed import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +105,8 @@ class Options:
         return str(self.values.get(name) or "")
 
     def many(self, name: str) -> tuple[str, ...]:
-        return tuple(self.values.get(name) or ())
+        found = tuple(self.values.get(name) or ())
+        return tuple(map(current, found)) if name in {"--profile", "--case", "--skip"} else found
 
     @property
     def subject(self) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from conformance.tests.mutants import (
     contract,
-    house,
-    house_secrets,
+    initializer,
+    initializer_secrets,
     integrity,
     modelkit,
     others,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # they declare themselves when they are imported
 MODULES: Final = (
     *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
-    *(registry_login_odd, modelkit, house, house_secrets, others),
+    *(registry_login_odd, modelkit, initializer, initializer_secrets, others),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
 # Cases that the honest subject itself does not pass: that is what proves them able to fail.

@@ -93,7 +93,7 @@ def strict_about_padding(world: World) -> int:
     return world.fails() if any(len(auth) % 4 or "\n" in auth for auth in auths) else world.run().code
 
 
-@mutant("house.parent-docker-config")
+@mutant("kit-initializer.parent-docker-config")
 def parents_are_strangers(world: World) -> int:
     """Asks for every parent in another registry without a login."""
     entries = docker_entries(world)

@@ -9,9 +9,8 @@ import yaml
 
 from kit_conformance import tree as trees
 from kit_conformance.result import Finding
-from kit_conformance.testbed.kitcli import Kit, KitError
-from kit_conformance.testbed.kits import Kit as ModelKit
-from kit_conformance.testbed.kits import pack
+from kit_conformance.testbed.kitcli import KitCLI, KitError
+from kit_conformance.testbed.kits import ModelKit, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +43,11 @@ def recipe(number: tuple[int, ...]) -> dict[str, Any]:
     return recipe
 
 
-def kit_of(lab: Lab) -> Kit:
-    return Kit(lab.settings.kit, lab.scratch("kit-home"))
+def kit_of(lab: Lab) -> KitCLI:
+    return KitCLI(lab.settings.kit, lab.scratch("kit-home"))
 
 
-def _source(lab: Lab, kit: Kit) -> Path:
+def _source(lab: Lab, kit: KitCLI) -> Path:
     """Write the files of the kit to a folder, with its Kitfile."""
     folder = lab.scratch("source")
     for name, content in FILES.items():
@@ -63,7 +62,7 @@ def _source(lab: Lab, kit: Kit) -> Path:
     return folder
 
 
-def expected(kit: Kit) -> ModelKit:
+def expected(kit: KitCLI) -> ModelKit:
     """Return what the testbed's packer makes of the same files, in the layout of this version of Kit."""
     version = ".".join(map(str, kit.number)) if kit.number < (9999,) else "1.7.0"
     files = {name: data for name, data in FILES.items() if name != "README.md" or kit.number >= (0, 3, 0)}
@@ -71,7 +70,7 @@ def expected(kit: Kit) -> ModelKit:
     return pack(files, recipe(kit.number), as_kit=version, compression="gzip" if gzipped else "")
 
 
-def packed(lab: Lab, kit: Kit, registry: Registry, *flags: str, repository: str = "packed") -> str:
+def packed(lab: Lab, kit: KitCLI, registry: Registry, *flags: str, repository: str = "packed") -> str:
     """Pack and push with Kit, and return the reference without kit://."""
     reference = f"{registry.host}/{repository}:v1"
     does(lambda: kit.pack(_source(lab, kit), reference, *flags))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from kit_conformance.testbed.kits import Kit, Noise, Tar, pack
+from kit_conformance.testbed.kits import ModelKit, Noise, Tar, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ MIB: Final = 1024 * 1024
 
 
 @cache
-def plain(name: str = "iris", size: int = 3000) -> Kit:
+def plain(name: str = "iris", size: int = 3000) -> ModelKit:
     """Return a kit with a layer of each old type: model, code, dataset, docs."""
     return pack(
         {
@@ -49,7 +49,7 @@ def of(
     as_kit: str = "",
     raw: bool = False,
     directory: Path | None = None,
-) -> Kit:
+) -> ModelKit:
     """Return a kit whose model is these files: all of them, or what is at `path`."""
     return pack(
         files,
@@ -67,19 +67,19 @@ def of(
 
 
 @cache
-def model(size: int = 3000, seed: int = 7, compression: str = "") -> Kit:
+def model(size: int = 3000, seed: int = 7, compression: str = "") -> ModelKit:
     """Return a kit that is one file of noise in one layer."""
     return of({MODEL: Noise(size, seed)}, compression=compression)
 
 
 @cache
-def large() -> Kit:
+def large() -> ModelKit:
     """Return a kit whose layer no client takes in one read: 9 MiB."""
     return model(9 * MIB, seed=9)
 
 
 @cache
-def many(layers: int = 4, size: int = 2000) -> Kit:
+def many(layers: int = 4, size: int = 2000) -> ModelKit:
     """Return a kit of so many layers of one file each."""
     names = [f"part-{number}.bin" for number in range(layers)]
     return pack(
@@ -96,7 +96,7 @@ def many(layers: int = 4, size: int = 2000) -> Kit:
     )
 
 
-def layer_of(kit: Kit, number: int = 0) -> str:
+def layer_of(kit: ModelKit, number: int = 0) -> str:
     """Return the digest of a layer."""
     return kit.layers[number].digest
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kit_conformance.lab import Lab, Running
-    from kit_conformance.testbed.kits import Kit
+    from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Entry
 
 FEW: Final = 40  # requests: more than any number of sensible retries of one thing makes
@@ -22,7 +22,9 @@ HALF: Final = 4 * kits.MIB
 _PART: Final = kits.MIB // 4
 
 
-def heals(lab: Lab, *injected: tuple[faults.Fault, dict[str, object]], kit: Kit | None = None) -> Registry:
+def heals(
+    lab: Lab, *injected: tuple[faults.Fault, dict[str, object]], kit: ModelKit | None = None
+) -> Registry:
     """Show that a kit is brought although the registry misbehaves in these ways."""
     kit = kit or kits.plain()
     registry = lab.registry()
@@ -33,7 +35,7 @@ def heals(lab: Lab, *injected: tuple[faults.Fault, dict[str, object]], kit: Kit 
     return registry
 
 
-def fails(lab: Lab, fault: faults.Fault, why: str, kit: Kit | None = None, **where: object) -> Registry:
+def fails(lab: Lab, fault: faults.Fault, why: str, kit: ModelKit | None = None, **where: object) -> Registry:
     """Show that a kit is brought, and that the run fails in time when the registry misbehaves in this way."""
     registry = lab.registry()
     uri = registry.add(kit or kits.plain(), "iris", "v1")

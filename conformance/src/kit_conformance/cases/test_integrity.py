@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kit_conformance import refs
 from kit_conformance.cases import kits
 from kit_conformance.catalog import MUST, SHOULD, case
-from kit_conformance.testbed.kits import Kit, Tar, assemble, layer, single
+from kit_conformance.testbed.kits import ModelKit, Tar, assemble, layer, single
 from kit_conformance.testbed.registry import faults
 from kit_conformance.testbed.registry.auth import Bearer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Fault
 
 
-def _refused(lab: Lab, kit: Kit, fault: Fault, *, number: int = 0, why: str) -> None:
+def _refused(lab: Lab, kit: ModelKit, fault: Fault, *, number: int = 0, why: str) -> None:
     """Show that a kit is brought as it is, and refused when a layer of it is not what its digest says."""
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
@@ -207,7 +207,7 @@ def test_size(lab: Lab) -> None:
     config = {"manifestVersion": "1.0.0", "package": {}, "model": {"path": ".", "digest": blob.digest}}
     honest = assemble(config, [blob])
     size = str(blob.size).encode()
-    lying = Kit(
+    lying = ModelKit(
         honest.manifest.replace(b'"size":' + size + b"}", b'"size":' + str(blob.size + 512).encode() + b"}"),
         honest.config,
         honest.layers,

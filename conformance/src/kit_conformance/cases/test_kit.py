@@ -24,8 +24,7 @@ from kit_conformance.cases.kit_steps import (
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
 from kit_conformance.testbed.kitcli import KitError
-from kit_conformance.testbed.kits import Kit as ModelKit
-from kit_conformance.testbed.kits import pack
+from kit_conformance.testbed.kits import ModelKit, pack
 from kit_conformance.testbed.registry import Basic, Bearer, faults
 
 if TYPE_CHECKING:

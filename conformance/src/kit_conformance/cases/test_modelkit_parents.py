@@ -10,7 +10,7 @@ from kit_conformance.cases import kits
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
 from kit_conformance.testbed.kits import (
-    Kit,
+    ModelKit,
     assemble,
     layer,
     pack,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # parents
 
 
-def _child(parent: str, name: str = "child") -> Kit:
+def _child(parent: str, name: str = "child") -> ModelKit:
     return pack(
         {f"{name}.py": name.encode()},
         {
@@ -219,7 +219,7 @@ def test_not_a_modelkit(lab: Lab) -> None:
     document = json.loads(kit.manifest)
     document["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json"
     document["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar"
-    image = Kit(json.dumps(document).encode(), kit.config, kit.layers)
+    image = ModelKit(json.dumps(document).encode(), kit.config, kit.layers)
     lab.works(lab.place(kits.plain()))
     lab.run(lab.place(image, "image")).failed("that is an image").brought_nothing()
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from kit_conformance.catalog import FEATURES, PROFILES
+from kit_conformance.renamed import current
 from kit_conformance.shipped import shipped
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def parse(text: str, source: str) -> Config:
         name=top["name"],
         source=source,
         features=frozenset(where.words(top.get("features"), "features")),
-        profiles=where.words(top.get("profiles"), "profiles") or _DEFAULT_PROFILES,
+        profiles=tuple(map(current, where.words(top.get("profiles"), "profiles"))) or _DEFAULT_PROFILES,
         before=where.words(top.get("before"), "before"),
         arguments=where.words(top.get("arguments"), "arguments") or ("{source}", "{destination}"),
         environment=where.texts(top.get("environment"), "environment"),

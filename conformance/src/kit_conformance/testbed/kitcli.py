@@ -110,7 +110,7 @@ def bring(version: str, *, mirror: str = "", cache: Path | None = None) -> Path:
             ) from error
         _check(archive, sums, asset)
         binary = _extract(archive, Path(folder, "kit"))
-        said = Kit(binary, Path(folder)).version
+        said = KitCLI(binary, Path(folder)).version
         if said != version:
             raise KitNotFoundError(f"the release of Kit {version} says that it is {said}")
         binary.replace(target)  # atomic: whoever comes at the same time replaces it by the same
@@ -158,7 +158,7 @@ def _extract(archive: Path, target: Path) -> Path:
     return target
 
 
-class Kit:
+class KitCLI:
     """A Kit binary with a home of its own: no settings, logins or stores of ours, no update check."""
 
     def __init__(self, path: Path | str, home: Path, *, environment: Mapping[str, str] | None = None) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from kit_initializer.modelkit.manifest import ACCEPT, Descriptor, Index, Manifest, Member, parse
-from kit_initializer.modelkit.plan import Layer, Plan, plan
+from kit_initializer.modelkit.planning import Layer, Plan, plan
 
 __all__ = ["ACCEPT", "Descriptor", "Index", "Layer", "Manifest", "Member", "Plan", "parse", "plan"]

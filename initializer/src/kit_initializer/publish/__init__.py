@@ -3,7 +3,7 @@
 from kit_initializer.publish.destination import Destination
 from kit_initializer.publish.folders import explain
 from kit_initializer.publish.merge import Collisions, Delivery, publish
-from kit_initializer.publish.record import RECORD_NAME, Kit
+from kit_initializer.publish.record import RECORD_NAME, PublishedKit
 from kit_initializer.publish.staging import STAGING_PREFIX, Staging
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "Collisions",
     "Delivery",
     "Destination",
-    "Kit",
+    "PublishedKit",
     "Staging",
     "explain",
     "publish",

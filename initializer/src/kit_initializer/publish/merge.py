@@ -48,11 +48,11 @@ class Collisions(Enum):
 
 
 class Delivery(NamedTuple):
-    """A verified kit in a staging tree (`tree`: open handle), on its way to its staging's destination."""
+    """A verified kit below a folder of staging (`root`: open handle), on its way to its staging's destination."""
 
     staging: Staging
-    tree: int
-    kit: records.Kit
+    root: int
+    kit: records.PublishedKit
     files: Listing
 
 
@@ -77,12 +77,12 @@ def publish(deliveries: Sequence[Delivery], collisions: Collisions) -> None:
 
 def _refuse_clashes(deliveries: Sequence[Delivery]) -> None:
     """Refuse kits of one run that bring different things to one place, in the same folder or in nested ones."""
-    files: dict[str, tuple[records.Kit, Entry]] = {}
-    folders: dict[str, records.Kit] = {}
+    files: dict[str, tuple[records.PublishedKit, Entry]] = {}
+    folders: dict[str, records.PublishedKit] = {}
     for delivery in deliveries:
         base = os.path.realpath(delivery.staging.destination.path)
         try:
-            for folder, _ in _folders(delivery.tree, ""):
+            for folder, _ in _folders(delivery.root, ""):
                 folders.setdefault(f"{base}/{folder}", delivery.kit)
         except OSError as error:
             raise explain(error, delivery.staging.destination.path) from error
@@ -110,7 +110,7 @@ def _folders(handle: int, prefix: str) -> Iterator[tuple[str, bool]]:
                 os.close(below)
 
 
-def _clash(first: records.Kit, second: records.Kit, path: str) -> DestinationError:
+def _clash(first: records.PublishedKit, second: records.PublishedKit, path: str) -> DestinationError:
     return DestinationError(
         f"{first.uri} and {second.uri} both bring {path}, and differ", hint="give each its own folder"
     )
@@ -138,8 +138,8 @@ class _Step:
         """Find out whether everything fits. Raises DestinationError where it does not, and OSError."""
         for delivery in self._deliveries:
             self._may_change(self.destination.handle, "")
-            self._compare(delivery.tree, self.destination.handle, "")
-            self._empty += [path for path, empty in _folders(delivery.tree, "") if empty]
+            self._compare(delivery.root, self.destination.handle, "")
+            self._empty += [path for path, empty in _folders(delivery.root, "") if empty]
         if self._record is not None:
             self._brought = self._names()
             self._may_remove()
@@ -255,11 +255,11 @@ class _Step:
         done = place.write(self._staging, records.PUBLISHED, kits, self._lines())
         place.place(self._staging, begun)
         for delivery in self._deliveries:
-            self._move_into(delivery.tree, self.destination.handle, "")
+            self._move_into(delivery.root, self.destination.handle, "")
         remove_stale(self.destination.handle, self._stale())
         place.place(self._staging, done)
 
-    def _kits(self) -> list[records.Kit]:
+    def _kits(self) -> list[records.PublishedKit]:
         kits = []
         for delivery in self._deliveries:
             files, size = len(delivery.files), delivery.files.bytes

@@ -40,7 +40,7 @@ _LINE_BYTES = 32 * 1024
 _RECORD_BYTES = 1 << 30
 
 
-class Kit(NamedTuple):
+class PublishedKit(NamedTuple):
     """One ModelKit of a destination. `selection` is what was asked of it beside its digest (filters, patterns)."""
 
     uri: str
@@ -71,7 +71,7 @@ class Line(NamedTuple):
 class Record:
     """A record on the volume, read anew each time that its lines are asked for; close `file` when it is done with."""
 
-    def __init__(self, state: str, kits: tuple[Kit, ...], file: IO[bytes]) -> None:
+    def __init__(self, state: str, kits: tuple[PublishedKit, ...], file: IO[bytes]) -> None:
         self.state = state
         self.kits = kits
         self.file = file
@@ -117,7 +117,9 @@ class Record:
         return found
 
 
-def write(file: IO[bytes], state: str, kits: Iterable[Kit], lines: Iterable[bytes | memoryview]) -> None:
+def write(
+    file: IO[bytes], state: str, kits: Iterable[PublishedKit], lines: Iterable[bytes | memoryview]
+) -> None:
     """Write a record; `lines` are those of its files, as `Listing.lines`, `folder_line` and `stale_line` make them."""
     head = {"version": _VERSION, "state": state, "kits": [kit._asdict() for kit in kits]}
     file.write(json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"files":[\n')
@@ -154,11 +156,11 @@ def load(file: IO[bytes]) -> Record | None:
     return Record(head["state"], kits, file)
 
 
-def _kit(value: dict[str, object]) -> Kit:
-    uri, digest, selection, files, size = (value[name] for name in Kit._fields)
+def _kit(value: dict[str, object]) -> PublishedKit:
+    uri, digest, selection, files, size = (value[name] for name in PublishedKit._fields)
     if type(files) is not int or type(size) is not int:
         raise ValueError(value)
-    return Kit(str(uri), str(digest), str(selection), files, size)
+    return PublishedKit(str(uri), str(digest), str(selection), files, size)
 
 
 def _line(values: object) -> Line:

@@ -43,7 +43,7 @@ class RecordPlace:
         self,
         staging: Staging,
         state: str,
-        kits: Iterable[records.Kit],
+        kits: Iterable[records.PublishedKit],
         lines: Iterable[bytes | memoryview],
     ) -> str:
         """Write a record where it is not in force yet, and return its name. Raises OSError."""
@@ -80,7 +80,7 @@ class _Nowhere(_Elsewhere):
         self,
         staging: Staging,  # noqa: ARG002 - as of the others
         state: str,
-        kits: Iterable[records.Kit],  # noqa: ARG002
+        kits: Iterable[records.PublishedKit],  # noqa: ARG002
         lines: Iterable[bytes | memoryview],  # noqa: ARG002
     ) -> str:
         return state
@@ -118,7 +118,7 @@ class _Folder(_Elsewhere):
         self,
         staging: Staging,
         state: str,
-        kits: Iterable[records.Kit],
+        kits: Iterable[records.PublishedKit],
         lines: Iterable[bytes | memoryview],
     ) -> str:
         path = os.path.join(self._path, f".{_name(staging.destination)}-{state}")

@@ -42,7 +42,7 @@ class Staging:
             raise
         with contextlib.suppress(OSError):  # a file system without locks: the touch has to do
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._trees: list[int] = []
+        self._roots: list[int] = []
         self._over = Event()
         self._pulse = Thread(target=self._beat, name="staging", daemon=True)
         with contextlib.suppress(RuntimeError):  # no thread to be had: the lock has to do
@@ -53,12 +53,12 @@ class Staging:
             with contextlib.suppress(OSError):
                 os.utime(self.handle)
 
-    def tree(self) -> int:
+    def new_root(self) -> int:
         """Return an open handle of a new, empty folder for one kit's files. Raises OSError."""
-        name = f"kit-{len(self._trees)}"
+        name = f"kit-{len(self._roots)}"
         os.mkdir(name, self.destination.folder_mode, dir_fd=self.handle)
         handle = os.open(name, DIRECTORY, dir_fd=self.handle)
-        self._trees.append(handle)
+        self._roots.append(handle)
         return handle
 
     def remove(self) -> None:
@@ -68,7 +68,7 @@ class Staging:
             self._pulse.join()
         with contextlib.suppress(OSError):
             remove_tree(self.destination.handle, self.name)
-        for handle in (*self._trees, self.handle):
+        for handle in (*self._roots, self.handle):
             with contextlib.suppress(OSError):
                 os.close(handle)
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.archive import Tree
-from kit_initializer.publish import RECORD_NAME, STAGING_PREFIX, Delivery, Kit, Staging, explain
+from kit_initializer.publish import RECORD_NAME, STAGING_PREFIX, Delivery, PublishedKit, Staging, explain
 from kit_initializer.pull.resolve import Contents
 from kit_initializer.report import Outcome
 
@@ -67,7 +67,7 @@ class Pull:
         self.selection = selection
         self.resolved: Resolved | None = None
         self.contents = Contents((), None)
-        self.kit: Kit | None = None
+        self.kit: PublishedKit | None = None
         self.unchanged = False
         self._tree: Tree | None = None
 
@@ -97,7 +97,7 @@ class Pull:
         """Give it a folder of its own in its destination's staging. Raises DestinationError."""
         staging, destination = self.place.staging, self.place.destination
         try:
-            root = staging.tree()
+            root = staging.new_root()
         except OSError as error:
             raise explain(error, destination.path) from error
         self._tree = Tree(root, limits, keep=keep, folder_mode=destination.folder_mode, reserved=_RESERVED)
@@ -105,7 +105,7 @@ class Pull:
     def delivery(self) -> Delivery:
         """Return it as it is to be published, when its tree is complete."""
         files = self.tree.files
-        self.kit = Kit(str(self.reference), self.digest, self.selection, len(files), files.bytes)
+        self.kit = PublishedKit(str(self.reference), self.digest, self.selection, len(files), files.bytes)
         return Delivery(self.place.staging, self.tree.root, self.kit, files)
 
     def outcome(self, engine: str, began: float) -> Outcome:

@@ -123,7 +123,7 @@ def _choose(resolved: Resolved, settings: Settings) -> Manifest:
 def _plan(
     repository: Repository, reference: Reference, manifest: Manifest, settings: Settings, *, only_model: bool
 ) -> modelkit.Plan:
-    config = repository.small(manifest.config.digest, manifest.config.size, f"the config of {reference}")
+    config = repository.config(manifest.config.digest, manifest.config.size, f"the config of {reference}")
     try:
         return modelkit.plan(manifest, config, filters=settings.filters, only_model=only_model)
     except InitializerError as error:

@@ -134,7 +134,7 @@ class Repository:
         """Return a fresh count of failures for one piece of work."""
         return self._registry.patience(attempts=attempts)
 
-    def small(self, digest: str, size: int, what: str) -> bytes:
+    def config(self, digest: str, size: int, what: str) -> bytes:
         """Return a verified blob of at most `MANIFEST_BYTES`: a config."""
         if size > MANIFEST_BYTES:
             raise IntegrityError(f"{what} is said to have {size} bytes, which no config has")

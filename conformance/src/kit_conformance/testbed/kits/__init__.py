@@ -8,14 +8,14 @@ from kit_conformance.testbed.kits.modelpack import foreign_modelpack, modelpack
 from kit_conformance.testbed.kits.pack import assemble, index, layer, pack, single
 from kit_conformance.testbed.kits.push import PushError, push, reach
 from kit_conformance.testbed.kits.tars import Header, Tar
-from kit_conformance.testbed.kits.values import Blob, FileFact, Kit, Noise, Source
+from kit_conformance.testbed.kits.values import Blob, FileFact, ModelKit, Noise, Source
 
 __all__ = [
     "Blob",
     "FileFact",
     "Header",
-    "Kit",
     "KitfileError",
+    "ModelKit",
     "Noise",
     "PushError",
     "Source",

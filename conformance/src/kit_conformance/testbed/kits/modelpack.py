@@ -16,7 +16,7 @@ from kit_conformance.testbed.kits.pack import (
     blob_of,
     metadata,
 )
-from kit_conformance.testbed.kits.values import OCI_MANIFEST, Blob, Kit, Source, sha256
+from kit_conformance.testbed.kits.values import OCI_MANIFEST, Blob, ModelKit, Source, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ def modelpack(
     raw: bool = False,
     modes: Mapping[str, int] | None = None,
     directory: Path | None = None,
-) -> Kit:
+) -> ModelKit:
     """Pack as `kit pack --use-model-pack` does: other types, and the Kitfile in an annotation.
 
     Arguments as of `pack`.
@@ -64,7 +64,7 @@ def modelpack(
     model = recipe.model.fields if recipe.model else {}
     config = _config(layers, recipe.package, str(model.get("format", "")))
     annotations = {KITFILE_ANNOTATION: recipe.config().decode(), VERSION_ANNOTATION: "1.17.0"}
-    return Kit(_manifest(config, layers, annotations), config, tuple(layers), packer.files)
+    return ModelKit(_manifest(config, layers, annotations), config, tuple(layers), packer.files)
 
 
 def foreign_modelpack(
@@ -75,7 +75,7 @@ def foreign_modelpack(
     compression: str = "",
     modes: Mapping[str, int] | None = None,
     paths: bool = True,
-) -> Kit:
+) -> ModelKit:
     """Make a ModelPack as a tool that knows no Kitfile does: a layer a file, raw unless told otherwise.
 
     `types` maps paths to "model", "modelpart", "dataset", "code" or "docs" ("model" otherwise). Names in tars
@@ -96,7 +96,7 @@ def foreign_modelpack(
         media_type = _media_type(entry.type, "raw" if raw else "tar", compression)
         layers.append(blob_of(media_type, written, annotations))
     config = _config(layers, {"name": "foreign"}, "")
-    return Kit(_manifest(config, layers, {}), config, tuple(layers), packer.files)
+    return ModelKit(_manifest(config, layers, {}), config, tuple(layers), packer.files)
 
 
 def _media_type(kind: str, form: str, compression: str) -> str:

@@ -18,7 +18,7 @@ from kit_conformance.testbed.kits.values import (
     OCI_INDEX,
     OCI_MANIFEST,
     Blob,
-    Kit,
+    ModelKit,
     Source,
     chunks_of,
     sha256,
@@ -46,7 +46,7 @@ def pack(
     as_kit: str = "",
     modes: Mapping[str, int] | None = None,
     directory: Path | None = None,
-) -> Kit:
+) -> ModelKit:
     """Pack a folder, or entries in memory (path to content; None is a directory), into a ModelKit.
 
     The Kitfile is taken from the source unless given as text or as a map. `compression` is "", "gzip",
@@ -78,7 +78,7 @@ def assemble(
     *,
     as_kit: str = "1.7.0",
     files: Mapping[str, Any] | None = None,
-) -> Kit:
+) -> ModelKit:
     """Make a kit from a config (a map is written as Kit would) and layers that are there already."""
     body = config if isinstance(config, bytes) else go_json(config).encode()
     new = _parts(as_kit) >= (1, 10)
@@ -88,7 +88,7 @@ def assemble(
     manifest["config"] = {"mediaType": KIT_CONFIG, "digest": sha256(body), "size": len(body)}
     manifest["layers"] = [layer.descriptor() for layer in layers] or ([] if new else None)
     manifest["annotations"] = {VERSION_ANNOTATION: as_kit}
-    return Kit(go_json(manifest).encode(), body, tuple(layers), files or {})
+    return ModelKit(go_json(manifest).encode(), body, tuple(layers), files or {})
 
 
 def layer(data: bytes, kind: str = "model", suffix: str = "tar", **annotations: str) -> Blob:
@@ -97,14 +97,14 @@ def layer(data: bytes, kind: str = "model", suffix: str = "tar", **annotations: 
     return Blob(media_type, sha256(data), len(data), data, sha256(data), annotations)
 
 
-def single(data: bytes, path: str = "model", *, suffix: str = "tar", diff_id: str = "") -> Kit:
+def single(data: bytes, path: str = "model", *, suffix: str = "tar", diff_id: str = "") -> ModelKit:
     """Make a kit whose one model layer consists of these bytes, whatever they are."""
     blob = layer(data, suffix=suffix)
     model = {"name": "model", "path": path, "digest": blob.digest, "diffId": diff_id or blob.diff_id}
     return assemble({"manifestVersion": "1.0.0", "package": {}, "model": model}, [blob])
 
 
-def index(*members: tuple[Kit, Mapping[str, object]]) -> Kit:
+def index(*members: tuple[ModelKit, Mapping[str, object]]) -> ModelKit:
     """Make an index of kits, each with the labels by which it is chosen, as Kit 1.17 does."""
     entries = []
     for kit, labels in members:
@@ -116,7 +116,7 @@ def index(*members: tuple[Kit, Mapping[str, object]]) -> Kit:
         }
         entries.append({**entry, "modelMetadata": dict(labels)} if labels else entry)
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "artifactType": KIT_INDEX, "manifests": entries}
-    return Kit(
+    return ModelKit(
         go_json(document).encode(), b"", media_type=OCI_INDEX, members=tuple(kit for kit, _ in members)
     )
 

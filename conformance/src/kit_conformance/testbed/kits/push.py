@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kit_conformance.testbed.kits.values import Kit
+    from kit_conformance.testbed.kits.values import ModelKit
 
 _TIMEOUT: Final = 60.0  # seconds
 
@@ -35,7 +35,7 @@ def reach(host: str) -> None:
 
 
 def push(
-    kit: Kit,
+    kit: ModelKit,
     host: str,
     repository: str,
     tag: str = "latest",
@@ -64,7 +64,11 @@ def push(
 
 
 def _push(
-    connection: http.client.HTTPConnection, kit: Kit, repository: str, tag: str, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection,
+    kit: ModelKit,
+    repository: str,
+    tag: str,
+    headers: Mapping[str, str],
 ) -> None:
     for member in kit.members:
         _push(connection, member, repository, member.digest, headers)

@@ -86,7 +86,7 @@ class FileFact:
 
 
 @dataclass(frozen=True)
-class Kit:
+class ModelKit:
     """A packed ModelKit, ready for a registry: `Registry.add`, `push`.
 
     `files` are those that unpacking everything must give (path to size, hash and mode), without the Kitfile,
@@ -98,7 +98,7 @@ class Kit:
     layers: tuple[Blob, ...] = ()
     files: Mapping[str, FileFact] = field(default_factory=dict)
     media_type: str = OCI_MANIFEST
-    members: tuple[Kit, ...] = ()
+    members: tuple[ModelKit, ...] = ()
 
     @property
     def digest(self) -> str:

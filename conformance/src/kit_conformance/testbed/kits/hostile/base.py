@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from kit_conformance.testbed.kits.pack import single
 from kit_conformance.testbed.kits.tars import Tar
-from kit_conformance.testbed.kits.values import FileFact, Kit
+from kit_conformance.testbed.kits.values import FileFact, ModelKit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,11 +33,11 @@ class Hostile:
     name: str
     why: str
     expect: Literal["unsafe", "ok"]
-    build: Callable[[], Kit]
+    build: Callable[[], ModelKit]
     tolerable: bool = False
     files: Mapping[str, bytes] | None = None
 
-    def kit(self) -> Kit:
+    def kit(self) -> ModelKit:
         """Build the kit; the same bytes each time."""
         kit = self.build()
         return replace(kit, files={name: fact(data) for name, data in (self.files or {}).items()})
@@ -59,7 +59,7 @@ def good() -> Tar:
 def unsafe(
     name: str,
     why: str,
-    tar: Callable[[], Tar | bytes | Kit],
+    tar: Callable[[], Tar | bytes | ModelKit],
     *,
     brings: Mapping[str, bytes] | None = None,
     suffix: str = "tar",
@@ -71,7 +71,7 @@ def unsafe(
 def fine(
     name: str,
     why: str,
-    tar: Callable[[], Tar | bytes | Kit],
+    tar: Callable[[], Tar | bytes | ModelKit],
     files: Mapping[str, bytes],
     *,
     suffix: str = "tar",
@@ -80,7 +80,7 @@ def fine(
     return Hostile(name, why, "ok", lambda: _kit(tar(), suffix), files=files)
 
 
-def _kit(made: Tar | bytes | Kit, suffix: str) -> Kit:
-    if isinstance(made, Kit):
+def _kit(made: Tar | bytes | ModelKit, suffix: str) -> ModelKit:
+    if isinstance(made, ModelKit):
         return made
     return single(bytes(made), ".", suffix=suffix)

@@ -11,13 +11,13 @@ from kit_conformance.testbed.kits.hostile.base import GOOD, good, unsafe
 from kit_conformance.testbed.kits.pack import single
 
 if TYPE_CHECKING:
-    from kit_conformance.testbed.kits.values import Kit
+    from kit_conformance.testbed.kits.values import ModelKit
 
 _BYTES: Final = 3_500_000
 _DEPTH: Final = 55
 
 
-def with_parameters(parameters: bytes) -> Kit:
+def with_parameters(parameters: bytes) -> ModelKit:
     """Return a kit whose model has these parameters in the config, as JSON text."""
     kit = single(bytes(good()), ".")
     config = json.loads(kit.config)
@@ -28,11 +28,11 @@ def with_parameters(parameters: bytes) -> Kit:
     return replace(kit, config=body, manifest=json.dumps(manifest).encode())
 
 
-def _lists() -> Kit:
+def _lists() -> ModelKit:
     return with_parameters(b"[" + b"[]," * (_BYTES // 3) + b"0]")
 
 
-def _deep() -> Kit:
+def _deep() -> ModelKit:
     return with_parameters(b"[" * _DEPTH + b"1," * (_BYTES // 2) + b"1" + b"]" * _DEPTH)
 
 

@@ -10,7 +10,7 @@ from kit_conformance.testbed.kits.pack import assemble, layer
 from kit_conformance.testbed.kits.tars import Header, Tar, extended
 
 if TYPE_CHECKING:
-    from kit_conformance.testbed.kits.values import Kit
+    from kit_conformance.testbed.kits.values import ModelKit
 
 
 def _link(kind: bytes, name: bytes, target: str) -> Tar:
@@ -36,7 +36,7 @@ def _sparse(version: str) -> Tar:
     )
 
 
-def _two_layers(first: Tar, second: Tar) -> Kit:
+def _two_layers(first: Tar, second: Tar) -> ModelKit:
     blobs = [layer(bytes(first), "model"), layer(bytes(second), "docs")]
     model, docs = ({"digest": blob.digest, "diffId": blob.diff_id} for blob in blobs)
     config = {

@@ -9,7 +9,7 @@ from kit_conformance.testbed.kits.pack import assemble, layer
 from kit_conformance.testbed.kits.tars import FILE, PAX, Header, Tar, extended, long_name, padded, pax_records
 
 if TYPE_CHECKING:
-    from kit_conformance.testbed.kits.values import Kit
+    from kit_conformance.testbed.kits.values import ModelKit
 
 _CONTENT: Final = b"x"
 
@@ -35,14 +35,14 @@ def _prefixed(prefix: bytes, name: bytes) -> Tar:
     return good().add(Header(name, 1, prefix=prefix), _CONTENT)
 
 
-def _old_layout(path: str) -> Kit:
+def _old_layout(path: str) -> ModelKit:
     blob = layer(bytes(Tar().file(ESCAPE, _CONTENT)))
     return assemble(
         {"manifestVersion": "1.0.0", "package": {}, "model": {"path": path}}, [blob], as_kit="0.4.0"
     )
 
 
-def _raw(path: str) -> Kit:
+def _raw(path: str) -> ModelKit:
     blob = layer(_CONTENT, suffix="raw", **{"org.cncf.model.filepath": path})
     model = {"path": path, "digest": blob.digest, "diffId": blob.diff_id}
     return assemble({"manifestVersion": "1.0.0", "package": {}, "model": model}, [blob], as_kit="1.17.0")

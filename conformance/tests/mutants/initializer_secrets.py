@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from conformance.tests.mutants.world import World, mutant
 
 
-@mutant("house.secret-repeated")
+@mutant("kit-initializer.secret-repeated")
 def quotes_the_registry(world: World) -> int:
     """Quotes what the registry says as it is."""
     done = world.run()
@@ -25,7 +25,7 @@ def _challenged(world: World) -> dict[str, str]:
     return dict(re.findall(r'(\w+)="([^"]*)"', answer.headers.get("www-authenticate", "")))
 
 
-@mutant("house.token-scope")
+@mutant("kit-initializer.token-scope")
 def believes_the_scope(world: World) -> int:
     """Asks for whatever scope the registry names."""
     done = world.run()
@@ -37,7 +37,7 @@ def believes_the_scope(world: World) -> int:
     return done.code
 
 
-@mutant("house.realm-without-tls")
+@mutant("kit-initializer.realm-without-tls")
 def asks_any_realm(world: World) -> int:
     """Asks every realm, where it has no login."""
     done = world.run()

@@ -20,7 +20,7 @@ _USERS: Final = dict([_LOGIN])
 _ENCODED: Final = b64encode(":".join(_LOGIN).encode()).decode()
 
 
-@case("house.secret-repeated", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.secret-repeated", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_secret_repeated(lab: Lab) -> None:
     """A registry that repeats the login in its refusal does not get it into the log or the message.
 
@@ -38,7 +38,7 @@ def test_secret_repeated(lab: Lab) -> None:
             raise Finding("it shows the login that the registry repeated", list(result.leaks))
 
 
-@case("house.token-scope", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.token-scope", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_token_scope(lab: Lab) -> None:
     """A token is asked for the kit's repository and for pull, whatever scope the registry names.
 
@@ -57,7 +57,7 @@ def test_token_scope(lab: Lab) -> None:
         raise Finding("it asked for other rights, or for none", wrong)
 
 
-@case("house.realm-without-tls", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.realm-without-tls", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_realm_without_tls(lab: Lab) -> None:
     """A token service at another origin that has no TLS is not asked, with or without a login.
 

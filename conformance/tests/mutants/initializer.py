@@ -1,4 +1,4 @@
-"""Mutants of the house's own promises."""
+"""Mutants of kit-initializer's own promises."""
 
 # ruff: noqa: D401  (a docstring says what the mutant does wrong)
 
@@ -21,35 +21,55 @@ def _code(case: str, *kin: str, code: int, what: str, words: str = "", other: in
     mutant(case, *kin)(broken)
 
 
-_code("house.usage", "house.half-login", code=2, what="Has no exit code for wrong arguments.")
-_code("house.not-found", code=3, what="Has no exit code for what is not there.")
-_code("house.denied", "house.login-of-one-registry", code=4, what="Has no exit code for what is denied.")
-_code("house.unreachable", code=5, what="Has no exit code for networks.")
-_code("house.tls", code=6, what="Has no exit code for certificates.", other=5)
 _code(
-    "house.integrity", "house.integrity-before-content", code=7, what="Calls damage a malformed kit.", other=8
+    "kit-initializer.usage",
+    "kit-initializer.half-login",
+    code=2,
+    what="Has no exit code for wrong arguments.",
 )
-_code("house.unsafe", "house.unsafe-kept-apart", code=8, what="Calls a malformed kit damage.", other=7)
-_code("house.not-a-modelkit", code=9, what="Has no exit code for what is no kit.")
+_code("kit-initializer.not-found", code=3, what="Has no exit code for what is not there.")
 _code(
-    "house.destination",
-    "house.collision",
-    "house.pairs-verified-first",
+    "kit-initializer.denied",
+    "kit-initializer.login-of-one-registry",
+    code=4,
+    what="Has no exit code for what is denied.",
+)
+_code("kit-initializer.unreachable", code=5, what="Has no exit code for networks.")
+_code("kit-initializer.tls", code=6, what="Has no exit code for certificates.", other=5)
+_code(
+    "kit-initializer.integrity",
+    "kit-initializer.integrity-before-content",
+    code=7,
+    what="Calls damage a malformed kit.",
+    other=8,
+)
+_code(
+    "kit-initializer.unsafe",
+    "kit-initializer.unsafe-kept-apart",
+    code=8,
+    what="Calls a malformed kit damage.",
+    other=7,
+)
+_code("kit-initializer.not-a-modelkit", code=9, what="Has no exit code for what is no kit.")
+_code(
+    "kit-initializer.destination",
+    "kit-initializer.collision",
+    "kit-initializer.pairs-verified-first",
     code=10,
     what="Has no exit code for destinations.",
 )
-_code("house.empty", code=11, what="Has no exit code for nothing.", other=3)
-_code("house.terminated", code=143, what="Has no exit code for signals.")
+_code("kit-initializer.empty", code=11, what="Has no exit code for nothing.", other=3)
+_code("kit-initializer.terminated", code=143, what="Has no exit code for signals.")
 
 
-@mutant("house.half-login")
+@mutant("kit-initializer.half-login")
 def half_is_none(world: World) -> int:
     """Takes half of a login for none."""
     halves = [name for name in ("KIT_USER", "KIT_PASSWORD") if name in world.environ]
     return world.run(**(dict.fromkeys(halves) if len(halves) == 1 else {})).code
 
 
-@mutant("house.integrity-before-content")
+@mutant("kit-initializer.integrity-before-content")
 def content_first(world: World) -> int:
     """Judges a large layer's content before its digest."""
     done = world.run()
@@ -57,33 +77,33 @@ def content_first(world: World) -> int:
     return 8 if large else done.code
 
 
-@mutant("house.collision")
+@mutant("kit-initializer.collision")
 def helps_itself(world: World) -> int:
     """Replaces what is in the way."""
     done = world.run()
     return world.again("--overwrite").code if done.code == 10 and len(world.pairs) == 1 else done.code
 
 
-@mutant("house.collision-equal")
+@mutant("kit-initializer.collision-equal")
 def no_adoption(world: World) -> int:
     """Refuses files that are there, equal or not."""
     there = world.has("weights.bin") and not world.has(RECORD)
     return world.fails(keep=True) if there else world.run().code
 
 
-@mutant("house.overwrite")
+@mutant("kit-initializer.overwrite")
 def never_overwrites(world: World) -> int:
     """Does not know --overwrite."""
     return world.without("--overwrite").code
 
 
-@mutant("house.keep")
+@mutant("kit-initializer.keep")
 def never_keeps(world: World) -> int:
     """Does not know --ignore-existing."""
     return world.without("--ignore-existing").code
 
 
-@mutant("house.success-message", "house.message-is-short")
+@mutant("kit-initializer.success-message", "kit-initializer.message-is-short")
 def says_ok(world: World) -> int:
     """Says that all is well, and not what it has brought."""
     done = world.run()
@@ -92,7 +112,7 @@ def says_ok(world: World) -> int:
     return done.code
 
 
-@mutant("house.message-is-short")
+@mutant("kit-initializer.message-is-short")
 def talks(world: World) -> int:
     """Says everything about several kits."""
     done = world.run()
@@ -103,7 +123,7 @@ def talks(world: World) -> int:
     return done.code
 
 
-@mutant("house.in-place-asks-nothing")
+@mutant("kit-initializer.in-place-asks-nothing")
 def asks_anyway(world: World) -> int:
     """Asks the registry whether a digest is still the same."""
     if "@" in world.uri and world.has(RECORD) and not world.get("/v2/").status:
@@ -111,7 +131,7 @@ def asks_anyway(world: World) -> int:
     return world.run().code
 
 
-@mutant("house.record")
+@mutant("kit-initializer.record")
 def forgetful(world: World) -> int:
     """Writes a record that names nothing, for a kit with a tag."""
     done = world.run()
@@ -120,7 +140,7 @@ def forgetful(world: World) -> int:
     return done.code
 
 
-@mutant("house.pairs-verified-first")
+@mutant("kit-initializer.pairs-verified-first")
 def one_after_the_other(world: World) -> int:
     """Publishes the first pair before it looks at the second."""
     done = world.run()
@@ -129,32 +149,32 @@ def one_after_the_other(world: World) -> int:
     return done.code
 
 
-@mutant("house.flags-quoted")
+@mutant("kit-initializer.flags-quoted")
 def first_line(world: World) -> int:
     """Reads the first line of the flags alone."""
     lines = world.flags.splitlines()
     return world.run(KIT_UNPACK_FLAGS=" ".join([line for line in lines if "'" not in line])).code
 
 
-@mutant("house.docker-config-json")
+@mutant("kit-initializer.docker-config-json")
 def no_contents(world: World) -> int:
     """Reads Docker's file, and not what is in a variable."""
     return world.run(KIT_DOCKER_CONFIG_JSON=None).code
 
 
-@mutant("house.storage-config")
+@mutant("kit-initializer.storage-config")
 def no_storage_config(world: World) -> int:
     """Knows nothing of STORAGE_CONFIG."""
     return world.run(STORAGE_CONFIG=None, STORAGE_OVERRIDE_CONFIG=None).code
 
 
-@mutant("house.login-of-one-registry")
+@mutant("kit-initializer.login-of-one-registry")
 def for_everybody(world: World) -> int:
     """Gives the login to every registry."""
     return world.run(KIT_REGISTRY=None).code
 
 
-@mutant("house.parent-without-login")
+@mutant("kit-initializer.parent-without-login")
 def for_the_family(world: World) -> int:
     """Gives the login to the parent's registry."""
     mine = world.environ.get("KIT_REGISTRY") == world.host
@@ -164,7 +184,7 @@ def for_the_family(world: World) -> int:
     return world.run().code
 
 
-@mutant("house.json-log")
+@mutant("kit-initializer.json-log")
 def one_plain_line(world: World) -> int:
     """Writes one line of the log as it pleases."""
     done: Done = world.run()
@@ -173,7 +193,7 @@ def one_plain_line(world: World) -> int:
     return done.code
 
 
-@mutant("house.memory")
+@mutant("kit-initializer.memory")
 def in_memory(world: World) -> int:
     """Holds the whole model in memory."""
     done = world.run()
@@ -183,7 +203,7 @@ def in_memory(world: World) -> int:
     return done.code
 
 
-@mutant("house.tag-and-digest")
+@mutant("kit-initializer.tag-and-digest")
 def tag_will_do(world: World) -> int:
     """Takes the tag where it does not find the digest."""
     done = world.run()
@@ -191,7 +211,7 @@ def tag_will_do(world: World) -> int:
     return world.run(name, str(world.folder)).code if done.code and digest else done.code
 
 
-@mutant("house.unsafe-kept-apart")
+@mutant("kit-initializer.unsafe-kept-apart")
 def untidy(world: World) -> int:
     """Leaves its staging behind."""
     done = world.run()
@@ -200,7 +220,7 @@ def untidy(world: World) -> int:
     return done.code
 
 
-@mutant("house.limits")
+@mutant("kit-initializer.limits")
 def counts_each_layer(world: World) -> int:
     """Counts what each layer unpacks to, and not what all of them do together."""
     most = world.environ.get("KIT_MAX_BYTES")

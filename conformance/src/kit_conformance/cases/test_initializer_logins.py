@@ -20,7 +20,13 @@ _USERS: Final = {"ann": "a-good-password"}
 _LOGIN: Final = ("ann", "a-good-password")
 
 
-@case("house.pairs-verified-first", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
+@case(
+    "kit-initializer.pairs-verified-first",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    any_registry=True,
+)
 def test_pairs_verified_first(lab: Lab) -> None:
     """When one of two pairs collides, nothing of the other is published.
 
@@ -35,7 +41,7 @@ def test_pairs_verified_first(lab: Lab) -> None:
     result.brought_nothing(number=0)
 
 
-@case("house.flags-quoted", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, any_registry=True)
+@case("kit-initializer.flags-quoted", level=MUST, since="0.1", ref=refs.INITIALIZER_FLAGS, any_registry=True)
 def test_flags_quoted(lab: Lab) -> None:
     """KIT_UNPACK_FLAGS is split as a shell splits words: quotes hold together, lines do not end it.
 
@@ -55,7 +61,7 @@ def test_flags_quoted(lab: Lab) -> None:
     result.brought({path: kit.files[path] for path in ("m.bin", "d.csv")})
 
 
-@case("house.docker-config-json", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.docker-config-json", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_docker_config_json(lab: Lab) -> None:
     """KIT_DOCKER_CONFIG_JSON takes the contents of a pull secret.
 
@@ -69,7 +75,7 @@ def test_docker_config_json(lab: Lab) -> None:
     lab.run(uri, environment=environment).brought(kit)
 
 
-@case("house.storage-config", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.storage-config", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_storage_config(lab: Lab) -> None:
     """STORAGE_CONFIG of type kit is the login of one InferenceService.
 
@@ -87,7 +93,7 @@ def test_storage_config(lab: Lab) -> None:
     lab.run(uri, environment=environment).brought(kit)
 
 
-@case("house.login-of-one-registry", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS)
+@case("kit-initializer.login-of-one-registry", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS)
 def test_login_of_one_registry(lab: Lab) -> None:
     """With KIT_REGISTRY the login goes to that registry alone.
 
@@ -103,7 +109,13 @@ def test_login_of_one_registry(lab: Lab) -> None:
         raise Finding("the login was sent to another registry", sent)
 
 
-@case("house.parent-without-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS, features={"parents"})
+@case(
+    "kit-initializer.parent-without-login",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_CREDENTIALS,
+    features={"parents"},
+)
 def test_parent_without_login(lab: Lab) -> None:
     """A parent kit on another host is asked for without the child's login.
 
@@ -130,7 +142,9 @@ def test_parent_without_login(lab: Lab) -> None:
         raise Finding("the login was sent to the parent's host", sent)
 
 
-@case("house.json-log", level=MUST, since="0.1", ref=refs.HOUSE_ENVIRONMENT, any_registry=True)
+@case(
+    "kit-initializer.json-log", level=MUST, since="0.1", ref=refs.INITIALIZER_ENVIRONMENT, any_registry=True
+)
 def test_json_log(lab: Lab) -> None:
     """With KIT_LOG_FORMAT=json every line of the log is a JSON object.
 
@@ -147,7 +161,7 @@ def test_json_log(lab: Lab) -> None:
             raise Finding(f"a line is no JSON object: {error}", lines) from error
 
 
-@case("house.memory", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
+@case("kit-initializer.memory", level=MUST, since="0.1", ref=refs.INITIALIZER_OPERATE, any_registry=True)
 def test_memory(lab: Lab) -> None:
     """96 MiB of memory are enough for any kit.
 
@@ -163,7 +177,7 @@ def test_memory(lab: Lab) -> None:
         raise Finding(f"it held {result.outcome.peak // kits.MIB} MiB in memory")
 
 
-@case("house.tag-and-digest", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.tag-and-digest", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_tag_and_digest(lab: Lab) -> None:
     """A digest that no kit of the repository has is not replaced by what the tag is.
 
@@ -175,7 +189,13 @@ def test_tag_and_digest(lab: Lab) -> None:
     lab.run(f"{uri}@sha256:{'0' * 64}").failed().brought_nothing()
 
 
-@case("house.unsafe-kept-apart", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
+@case(
+    "kit-initializer.unsafe-kept-apart",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    any_registry=True,
+)
 def test_unsafe_kept_apart(lab: Lab) -> None:
     """After a failed run nothing of it is in the destination, not even in hidden folders.
 

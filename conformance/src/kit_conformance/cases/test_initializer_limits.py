@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kit_conformance.lab import Lab
 
 
-@case("house.limits", level=MUST, since="0.1", ref=refs.HOUSE_ENVIRONMENT, any_registry=True)
+@case("kit-initializer.limits", level=MUST, since="0.1", ref=refs.INITIALIZER_ENVIRONMENT, any_registry=True)
 def test_limits(lab: Lab) -> None:
     """KIT_MAX_BYTES and KIT_MAX_FILES hold for a kit as a whole, over all of its layers.
 

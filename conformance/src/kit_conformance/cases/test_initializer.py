@@ -36,7 +36,7 @@ def _ends(result: Result, code: int, slug: str) -> Result:
     return result
 
 
-@case("house.usage", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case("kit-initializer.usage", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True)
 def test_usage(lab: Lab) -> None:
     """Wrong arguments and settings are exit code 2.
 
@@ -48,7 +48,9 @@ def test_usage(lab: Lab) -> None:
     _ends(lab.run(uri, environment={"KIT_CONCURRENCY": "many"}), 2, "usage")
 
 
-@case("house.half-login", level=MUST, since="0.1", ref=refs.HOUSE_CREDENTIALS, any_registry=True)
+@case(
+    "kit-initializer.half-login", level=MUST, since="0.1", ref=refs.INITIALIZER_CREDENTIALS, any_registry=True
+)
 def test_half_login(lab: Lab) -> None:
     """A user without a password, and a password without a user, are exit code 2.
 
@@ -59,7 +61,7 @@ def test_half_login(lab: Lab) -> None:
     _ends(lab.run(uri, environment={"KIT_PASSWORD": "a-good-password"}), 2, "usage")
 
 
-@case("house.not-found", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.not-found", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_not_found(lab: Lab) -> None:
     """What is not there is exit code 3, and the message names it.
 
@@ -72,7 +74,7 @@ def test_not_found(lab: Lab) -> None:
     _ends(lab.run(uri), 3, "not-found")
 
 
-@case("house.denied", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.denied", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_denied(lab: Lab) -> None:
     """What a registry refuses is exit code 4: no login, a wrong one, or one without rights.
 
@@ -86,7 +88,7 @@ def test_denied(lab: Lab) -> None:
     _ends(lab.run(uri, login=_LOGIN), 4, "denied")
 
 
-@case("house.unreachable", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.unreachable", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_unreachable(lab: Lab) -> None:
     """A network or a registry that fails for good is exit code 5.
 
@@ -100,7 +102,7 @@ def test_unreachable(lab: Lab) -> None:
     _ends(lab.run(uri, patience=True), 5, "unreachable")
 
 
-@case("house.tls", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.tls", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_tls(lab: Lab) -> None:
     """A certificate that is not trusted is exit code 6.
 
@@ -110,7 +112,7 @@ def test_tls(lab: Lab) -> None:
     _ends(lab.run(uri, trust=False, plain_http=False, patience=True), 6, "tls")
 
 
-@case("house.integrity", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.integrity", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_integrity(lab: Lab) -> None:
     """Bytes that do not match their digest are exit code 7, and the message names the layer.
 
@@ -123,7 +125,7 @@ def test_integrity(lab: Lab) -> None:
     _ends(lab.run(uri, patience=True), 7, "integrity").says(kits.layer_of(kit))
 
 
-@case("house.integrity-before-content", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.integrity-before-content", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_integrity_before_content(lab: Lab) -> None:
     """A layer that is both broken and not what its digest says is exit code 7.
 
@@ -136,7 +138,7 @@ def test_integrity_before_content(lab: Lab) -> None:
     _ends(lab.run(uri, patience=True), 7, "integrity")
 
 
-@case("house.unsafe", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case("kit-initializer.unsafe", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True)
 def test_unsafe(lab: Lab) -> None:
     """Content that must not be unpacked, or cannot be, is exit code 8.
 
@@ -147,7 +149,9 @@ def test_unsafe(lab: Lab) -> None:
         _ends(lab.run(uri), 8, "unsafe")
 
 
-@case("house.not-a-modelkit", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case(
+    "kit-initializer.not-a-modelkit", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True
+)
 def test_not_a_modelkit(lab: Lab) -> None:
     """What is no ModelKit is exit code 9.
 
@@ -160,7 +164,7 @@ def test_not_a_modelkit(lab: Lab) -> None:
     _ends(lab.run(lab.place(image, "image")), 9, "not-a-modelkit")
 
 
-@case("house.destination", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case("kit-initializer.destination", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True)
 def test_destination(lab: Lab) -> None:
     """A destination that cannot be used is exit code 10.
 
@@ -172,7 +176,7 @@ def test_destination(lab: Lab) -> None:
     _ends(lab.run(uri, to=[folder / "file"]), 10, "destination")
 
 
-@case("house.collision", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case("kit-initializer.collision", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True)
 def test_collision(lab: Lab) -> None:
     """A file of somebody else's in the way is exit code 10, and it and everything stays as it was.
 
@@ -187,7 +191,9 @@ def test_collision(lab: Lab) -> None:
     result.brought_nothing(also=before)
 
 
-@case("house.collision-equal", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case(
+    "kit-initializer.collision-equal", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True
+)
 def test_collision_equal(lab: Lab) -> None:
     """A file in the way that is equal to the kit's is taken for it.
 
@@ -201,10 +207,10 @@ def test_collision_equal(lab: Lab) -> None:
 
 
 @case(
-    "house.overwrite",
+    "kit-initializer.overwrite",
     level=MUST,
     since="0.1",
-    ref=refs.HOUSE_FLAGS,
+    ref=refs.INITIALIZER_FLAGS,
     features={"overwrite"},
     any_registry=True,
 )
@@ -220,7 +226,14 @@ def test_overwrite(lab: Lab) -> None:
     lab.run(uri, to=folder, ask={"overwrite": {}}).brought(kit)
 
 
-@case("house.keep", level=MUST, since="0.1", ref=refs.HOUSE_FLAGS, features={"keep"}, any_registry=True)
+@case(
+    "kit-initializer.keep",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_FLAGS,
+    features={"keep"},
+    any_registry=True,
+)
 def test_keep(lab: Lab) -> None:
     """With --ignore-existing a file in the way stays.
 
@@ -234,7 +247,7 @@ def test_keep(lab: Lab) -> None:
     lab.run(uri, to=folder, ask={"keep": {}}).brought(files)
 
 
-@case("house.empty", level=MUST, since="0.1", ref=refs.HOUSE_CODES, any_registry=True)
+@case("kit-initializer.empty", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES, any_registry=True)
 def test_empty(lab: Lab) -> None:
     """A kit without files, and a filter that matches nothing, are exit code 11.
 
@@ -246,7 +259,7 @@ def test_empty(lab: Lab) -> None:
     _ends(lab.run(uri, ask={"filter": {"filter": "model:other"}}), 11, "empty")
 
 
-@case("house.terminated", level=MUST, since="0.1", ref=refs.HOUSE_CODES)
+@case("kit-initializer.terminated", level=MUST, since="0.1", ref=refs.INITIALIZER_CODES)
 def test_terminated(lab: Lab) -> None:
     """SIGTERM is exit code 143, and the message says so.
 
@@ -260,7 +273,13 @@ def test_terminated(lab: Lab) -> None:
         raise Finding("the message does not name the signal", [result.outcome.message])
 
 
-@case("house.success-message", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
+@case(
+    "kit-initializer.success-message",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    any_registry=True,
+)
 def test_success_message(lab: Lab) -> None:
     """The message of a success is a JSON object with reference, digest, files and bytes of each kit.
 
@@ -284,7 +303,13 @@ def test_success_message(lab: Lab) -> None:
         raise Finding("the message does not say what was brought", [message])
 
 
-@case("house.message-is-short", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, any_registry=True)
+@case(
+    "kit-initializer.message-is-short",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    any_registry=True,
+)
 def test_message_is_short(lab: Lab) -> None:
     """Messages never have more than 1,024 bytes, and stay what they are.
 
@@ -303,7 +328,13 @@ def test_message_is_short(lab: Lab) -> None:
         raise Finding("the message is too long, or does not count all kits", [result.outcome.message])
 
 
-@case("house.in-place-asks-nothing", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"})
+@case(
+    "kit-initializer.in-place-asks-nothing",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    features={"record"},
+)
 def test_in_place_asks_nothing(lab: Lab) -> None:
     """A kit pinned by its digest that is in place needs no request at all.
 
@@ -319,7 +350,14 @@ def test_in_place_asks_nothing(lab: Lab) -> None:
     registry.start()
 
 
-@case("house.record", level=MUST, since="0.1", ref=refs.HOUSE_OPERATE, features={"record"}, any_registry=True)
+@case(
+    "kit-initializer.record",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_OPERATE,
+    features={"record"},
+    any_registry=True,
+)
 def test_record(lab: Lab) -> None:
     """The record in the destination is JSON and names the digest and every file.
 

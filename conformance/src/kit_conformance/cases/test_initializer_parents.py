@@ -23,10 +23,10 @@ def _auth(login: tuple[str, str]) -> dict[str, str]:
 
 
 @case(
-    "house.parent-docker-config",
+    "kit-initializer.parent-docker-config",
     level=MUST,
     since="0.1",
-    ref=refs.HOUSE_CREDENTIALS,
+    ref=refs.INITIALIZER_CREDENTIALS,
     features={"parents", "docker-config"},
 )
 def test_parent_docker_config(lab: Lab) -> None:
