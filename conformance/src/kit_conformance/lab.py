@@ -9,7 +9,7 @@ import tempfile
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypedDict, Unpack
 
 from kit_conformance import tree as trees
 from kit_conformance.evidence import Redactor, last
@@ -45,6 +45,28 @@ class Settings:
     kit: str = ""
     mlserver: str = ""
     manifests: tuple[str, ...] = ()
+
+
+class Wish(TypedDict, total=False):
+    """What a run is like beside the URIs that it is given; all of it may be left out."""
+
+    to: Path | Sequence[Path]  # the destinations: new volumes, without it
+    login: tuple[str, str] | None  # a user and a password for the registry
+    login_host: str  # of which registry the login is, instead of the first URI's
+    docker: Mapping[str, object] | None  # the contents of a Docker config.json
+    ask: Mapping[str, Mapping[str, str]]  # other things to ask for, with their values
+    environment: Mapping[str, str]
+    arguments: Sequence[str]  # instead of those that are made of the URIs
+    trust: bool  # whether it is told to trust the registries' authority
+    plain_http: bool  # whether it is told which registries speak plain HTTP
+    home: bool  # whether there is a home to write to
+    uid: int | None
+    only_volumes: bool  # whether everything but the volumes is unwritable
+    open_files: int | None
+    umask: int
+    memory: int | None  # bytes
+    patience: bool  # whether it is told to wait 2 s at most, if it can be told
+    seconds: float | None  # in which it has to end
 
 
 @dataclass
@@ -133,16 +155,16 @@ class Lab:
 
     # what it does with the subject
 
-    def run(self, *uris: str, seconds: float | None = None, **wishes: Any) -> Result:  # noqa: ANN401
+    def run(self, *uris: str, **wish: Unpack[Wish]) -> Result:
         """Run the subject to its end; arguments as of `start`."""
-        return self.start(*uris, seconds=seconds, **wishes).finish()
+        return self.start(*uris, **wish).finish()
 
-    def works(self, *uris: str, **wishes: Any) -> Result:  # noqa: ANN401
+    def works(self, *uris: str, **wish: Unpack[Wish]) -> Result:
         """Show that without what the case is about all is well: the same run into a new volume succeeds.
 
         Every case that expects a failure begins with this, or a subject that always fails would pass it.
         """
-        result = self.run(*uris, **wishes)
+        result = self.run(*uris, **wish)
         if result.outcome.code != 0 or not any(node.kind == "file" for node in result.tree.values()):
             raise Finding(
                 "it does not bring an ordinary kit, so nothing can be said of this case",
@@ -150,62 +172,40 @@ class Lab:
             )
         return result
 
-    def start(
-        self,
-        *uris: str,
-        to: Path | Sequence[Path] | None = None,
-        login: tuple[str, str] | None = None,
-        login_host: str = "",
-        docker: Mapping[str, object] | None = None,
-        ask: Mapping[str, Mapping[str, str]] | None = None,
-        environment: Mapping[str, str] | None = None,
-        arguments: Sequence[str] | None = None,
-        trust: bool = True,
-        plain_http: bool = True,
-        home: bool = True,
-        uid: int | None = None,
-        only_volumes: bool = False,
-        open_files: int | None = None,
-        umask: int = 0o022,
-        memory: int | None = None,
-        patience: bool = False,
-        seconds: float | None = None,
-    ) -> Running:
-        """Start the subject on these URIs, each into its own destination of `to` (new volumes by default).
+    def start(self, *uris: str, **wish: Unpack[Wish]) -> Running:
+        """Start the subject on these URIs, each into its own destination.
 
-        How to speak to the registries of this lab is asked for by itself, unless `trust` or `plain_http` is
-        off. `login` is user and password, `docker` the contents of a Docker config.json, `ask` other things
-        to ask for with their values. `arguments` stand in for those that are made of the URIs. `patience`
-        tells the subject to wait 2 s at most, if it can be told.
+        How to speak to the registries of this lab is asked for by itself, unless the wish says otherwise.
         """
-        destinations = self._destinations(to, len(uris))
+        destinations = self._destinations(wish.get("to"), len(uris))
         self._count += 1
         folder = self.folder / f"run-{self._count}"
         folder.mkdir()
-        wanted = dict(ask or {})
+        wanted = dict(wish.get("ask", {}))
+        patience = wish.get("patience", False)
         if patience and "patience" in self.subject.config.ask:
             factor = self.settings.factor
             wanted["patience"] = {"seconds": f"{2 * factor:g}", "limit": f"{6 * factor:g}"}
-        values = self._values(folder, uris, login, login_host, docker)
-        for name in self._manners(trust=trust, plain_http=plain_http):
+        values = self._values(folder, uris, wish)
+        for name in self._manners(wish):
             wanted.setdefault(name, {})
-        if login is not None:
+        if wish.get("login") is not None:
             wanted["login"] = {}
-        if docker is not None:
+        if wish.get("docker") is not None:
             wanted["docker-config"] = {}
         if "termination-log" in self.subject.config.ask:
             wanted["termination-log"] = {}
         asks = [self.subject.config.asks(name, {**values, **given}) for name, given in wanted.items()]
         invocation = Invocation(
-            arguments=self._arguments(uris, destinations, asks, arguments),
-            environment=self._environment(folder, asks, environment or {}, home=home),
+            arguments=self._arguments(uris, destinations, asks, wish.get("arguments")),
+            environment=self._environment(folder, asks, wish),
             volumes=tuple(self._volumes),
             folder=folder,
-            uid=uid,
-            only_volumes=only_volumes,
-            open_files=open_files,
-            umask=umask,
-            memory=memory,
+            uid=wish.get("uid"),
+            only_volumes=wish.get("only_volumes", False),
+            open_files=wish.get("open_files"),
+            umask=wish.get("umask", 0o022),
+            memory=wish.get("memory"),
         )
         record: dict[str, Any] = {
             "command": [self.subject.config.name, *invocation.arguments],
@@ -214,7 +214,9 @@ class Lab:
             ),
         }
         self.runs.append(record)
-        bound = seconds or (SECONDS if not patience else _IMPATIENT if "patience" in wanted else _PATIENT)
+        bound = wish.get("seconds") or (
+            SECONDS if not patience else _IMPATIENT if "patience" in wanted else _PATIENT
+        )
         process = self.subject.start(invocation)
         return Running(self, process, destinations, record, bound * self.settings.factor)
 
@@ -282,10 +284,8 @@ class Lab:
         volume = next(each for each in self._volumes if path.is_relative_to(each.host))
         return volume.seen(path)
 
-    def _environment(
-        self, folder: Path, asks: Sequence[Ask], extra: Mapping[str, str], *, home: bool
-    ) -> dict[str, str]:
-        config = self.subject.config
+    def _environment(self, folder: Path, asks: Sequence[Ask], wish: Wish) -> dict[str, str]:
+        config, home = self.subject.config, wish.get("home", True)
         (folder / "home").mkdir()
         values = {
             "home": self.subject.seen(folder / "home", folder),
@@ -301,29 +301,23 @@ class Lab:
             (folder / "no-home").mkdir(mode=0o555)
             found["HOME"] = self.subject.seen(folder / "no-home", folder)
         joined: dict[str, list[str]] = {}
-        for each in (*(ask.environment for ask in asks), extra):
+        for each in (*(ask.environment for ask in asks), wish.get("environment", {})):
             for name, value in each.items():
                 joined.setdefault(name, []).append(value)
         return found | {name: " ".join(filter(None, texts)) for name, texts in joined.items()}
 
-    def _manners(self, *, trust: bool, plain_http: bool) -> Iterable[str]:
-        if self.settings.registry and plain_http and not self.registries:
+    def _manners(self, wish: Wish) -> Iterable[str]:
+        if self.settings.registry and wish.get("plain_http", True) and not self.registries:
             yield "plain-http"
         encrypted = [each.tls is not None for each in self.registries]
-        if plain_http and False in encrypted:
+        if wish.get("plain_http", True) and False in encrypted:
             yield "plain-http"
-        if trust and True in encrypted:
+        if wish.get("trust", True) and True in encrypted:
             yield "ca"
 
-    def _values(
-        self,
-        folder: Path,
-        uris: Sequence[str],
-        login: tuple[str, str] | None,
-        host: str,
-        docker: Mapping[str, object] | None,
-    ) -> dict[str, str]:
+    def _values(self, folder: Path, uris: Sequence[str], wish: Wish) -> dict[str, str]:
         """Return the values of all placeholders, with the files that they name in place."""
+        login, docker = wish.get("login"), wish.get("docker")
         values = {"termination_log": self.subject.seen(folder / "message", folder)}
         tls = next((each.tls for each in self.registries if each.tls is not None), None)
         if tls is not None:
@@ -338,7 +332,9 @@ class Lab:
                 values[name] = self.subject.seen(copy, folder)
             values["ca_pem"] = tls.ca_pem
         if login is not None:
-            registry = host or (uris[0].removeprefix("kit://").partition("/")[0] if uris else "")
+            registry = wish.get("login_host") or (
+                uris[0].removeprefix("kit://").partition("/")[0] if uris else ""
+            )
             self.redactor.add(login[1], login[0])
             values |= {"user": login[0], "password": login[1], "registry": registry}
             docker = docker or {"auths": {registry: {"auth": b64encode(":".join(login).encode()).decode()}}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from kit_conformance.cases import kits
 from kit_conformance.result import Finding
@@ -11,9 +11,8 @@ from kit_conformance.testbed.registry import Registry, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    from kit_conformance.lab import Lab, Running
+    from kit_conformance.lab import Lab, Running, Wish
     from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Entry
 
@@ -62,10 +61,10 @@ def _half_way(registry: Registry, running: Running) -> None:
     raise Finding("it never began to fetch the layer", [str(registry.ledger)])
 
 
-def stalled(lab: Lab, uri: str, registry: Registry, to: Path, **wishes: Any) -> Running:  # noqa: ANN401
+def stalled(lab: Lab, uri: str, registry: Registry, **wish: Unpack[Wish]) -> Running:
     """Start a run that stands still in the middle of a layer."""
     registry.inject(faults.Stall(after=HALF), kind="blob", times=1)
     registry.inject(faults.Stall(), kind="blob", skip=1)  # for those who fetch a layer by several connections
-    running = lab.start(uri, to=to, **wishes)
+    running = lab.start(uri, **wish)
     _half_way(registry, running)
     return running

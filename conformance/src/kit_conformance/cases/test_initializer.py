@@ -266,7 +266,7 @@ def test_terminated(lab: Lab) -> None:
     A pod that was deleted is no failure to look into.
     """
     registry = lab.registry()
-    running = stalled(lab, registry.add(kits.large(), "iris", "v1"), registry, lab.destination())
+    running = stalled(lab, registry.add(kits.large(), "iris", "v1"), registry, to=lab.destination())
     running.terminate(signal.SIGTERM)
     result = running.finish().failed_with(143)
     if "SIGTERM" not in result.outcome.message:

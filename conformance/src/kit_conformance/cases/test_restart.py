@@ -94,7 +94,7 @@ def test_killed_run(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    stalled(lab, uri, registry, to).kill()
+    stalled(lab, uri, registry, to=to).kill()
     registry.heal()
     lab.run(uri, to=to).brought(kit)
 
@@ -108,7 +108,7 @@ def test_killed_run_leaves_nothing(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    result = stalled(lab, uri, registry, lab.destination()).kill()
+    result = stalled(lab, uri, registry, to=lab.destination()).kill()
     visible = {
         path: node
         for path, node in result.tree.items()
@@ -128,7 +128,7 @@ def test_killed_run_keep(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kit, "iris", "v1")
     to = lab.destination()
-    stalled(lab, uri, registry, to, ask={"keep": {}}).kill()
+    stalled(lab, uri, registry, to=to, ask={"keep": {}}).kill()
     registry.heal()
     lab.run(uri, to=to, ask={"keep": {}}).brought(kit)
 
@@ -167,7 +167,7 @@ def test_terminated(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    running = stalled(lab, uri, registry, lab.destination())
+    running = stalled(lab, uri, registry, to=lab.destination())
     running.terminate(signal.SIGTERM)
     asked = time.monotonic()
     result = running.finish().failed("it was asked to stop before it was done")
@@ -186,7 +186,7 @@ def test_terminated_stops_writing(lab: Lab) -> None:
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")
     lab.works(uri)
-    running = stalled(lab, uri, registry, lab.destination())
+    running = stalled(lab, uri, registry, to=lab.destination())
     running.terminate(signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while running.process.alive() and time.monotonic() < deadline:
