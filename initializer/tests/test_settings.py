@@ -52,7 +52,6 @@ def test_defaults() -> None:
         log_format="text",
         log_level="info",
         progress=True,
-        termination_log="/dev/termination-log",
         kit_flags=(),
         warnings=(),
         environ={},
@@ -117,7 +116,7 @@ def test_values() -> None:
     assert (settings.concurrency, settings.retries) == (64, 0)
     assert (settings.connect_timeout, settings.first_byte_timeout) == (0.5, 1.0)
     assert (settings.stall_timeout, settings.progress_timeout, settings.total_timeout) == (2.0, 3.0, 400.0)
-    assert (settings.log_format, settings.log_level, settings.termination_log) == ("json", "warn", "/tmp/t")
+    assert (settings.log_format, settings.log_level) == ("json", "warn")
     assert (settings.client_cert, settings.client_key) == ("/c", "/k")
     assert (settings.http_proxy, settings.https_proxy, settings.no_proxy) == (
         "http://low",

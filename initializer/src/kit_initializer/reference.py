@@ -7,6 +7,7 @@ first part that cannot be told from a folder of a repository is a usage error.
 
 from __future__ import annotations
 
+import socket
 from typing import NamedTuple
 
 from kit_initializer.errors import UsageError
@@ -140,8 +141,6 @@ def _host(host: str, text: str) -> str:
 
 
 def _is_ipv6(text: str) -> bool:
-    import socket  # noqa: PLC0415 - only literal addresses pay for it
-
     try:
         socket.inet_pton(socket.AF_INET6, text)
     except (OSError, ValueError):

@@ -10,6 +10,7 @@ import json
 import re
 from binascii import b2a_base64
 from functools import cache
+from urllib.parse import quote, quote_plus
 
 _HIDDEN = "***"
 # A shorter secret is struck out only where it stands by itself: it would be found within half of all words.
@@ -80,8 +81,6 @@ def _forms() -> set[str]:
 @cache
 def _forms_of(held: str) -> frozenset[str]:
     """Return how a secret may be written: itself, base64 (both alphabets), URL-quoted, as a string of JSON."""
-    from urllib.parse import quote, quote_plus  # noqa: PLC0415 - 2 ms, and only where there is a secret
-
     scheme, blank, value = held.partition(" ")
     if not blank or scheme not in {"Basic", "Bearer"}:  # else a header's value: the secret follows the scheme
         value = held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError, NotAModelKitError
@@ -53,8 +54,6 @@ class Verifier:
 
 
 def _new(algorithm: str, data: bytes = b"") -> _Hash:
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which there is time while the registry looks for a manifest
-
     return hashlib.new(algorithm, data, usedforsecurity=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -110,8 +111,6 @@ class Patience:
             raise StoppedError("stopped")
         if self._attempts is not None and self._failures > self._attempts:
             raise failure.error from failure
-        import random  # noqa: PLC0415 - most runs never retry
-
         delay = min(_FIRST_DELAY_S * 2.0 ** (self._failures - 1), _LONGEST_DELAY_S) * random.uniform(0.5, 1.0)  # noqa: S311
         allowed = self.pace.limit_s
         if failure.retry_after_s is not None:

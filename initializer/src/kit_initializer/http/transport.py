@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kit_initializer import __version__
 from kit_initializer.errors import InitializerError, UnreachableError
-from kit_initializer.http import dial
+from kit_initializer.http import dial, proxy
 from kit_initializer.http.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.http.url import Origin, split
 from kit_initializer.http.wire import ClosedError, NotHTTPError, ProtocolError, Wire
@@ -188,8 +188,6 @@ class Transport:
             name, url = "HTTP_PROXY", network.http_proxy
         if not url:
             return None
-        from kit_initializer.http import proxy  # noqa: PLC0415 - only where there is one
-
         if not network.proxy and proxy.bypassed(origin.host, origin.port, network.no_proxy):
             return None
         return proxy.parse(url, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import urljoin
 
 from kit_initializer.errors import UnreachableError
 from kit_initializer.secret import printable
@@ -59,8 +60,6 @@ def join(base: str, location: str) -> str:
     """Return the absolute URL that a Location means (RFC 9110, 10.2.2); UnreachableError when it is none."""
     if location.lower().startswith(("http://", "https://")):
         return location
-    from urllib.parse import urljoin  # noqa: PLC0415 - most registries give the whole address
-
     try:
         return urljoin(base, location)
     except ValueError:  # a bracket that is not closed

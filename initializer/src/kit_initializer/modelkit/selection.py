@@ -6,6 +6,7 @@ Read as Kit reads them, with two differences: a path is compared by where it lea
 
 from __future__ import annotations
 
+import difflib
 import posixpath
 from typing import NamedTuple
 
@@ -64,8 +65,6 @@ def _parse(text: str) -> Filter:
 
 
 def _unknown(name: str) -> UsageError:
-    import difflib  # noqa: PLC0415 - only a failed run pays for it
-
     near = difflib.get_close_matches(name.strip().lower(), TYPES, 1)
     hint = (
         f"did you mean {near[0]}?"

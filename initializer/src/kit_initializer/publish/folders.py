@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import stat
@@ -105,8 +106,6 @@ def rename_new(name: str, source: int, target: int) -> None:
 
 @cache
 def _renameat2() -> Callable[[int, str, int, str], None]:
-    import ctypes  # noqa: PLC0415 - 3 ms, only where something is published
-
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):  # a C library without it

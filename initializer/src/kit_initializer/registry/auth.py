@@ -10,6 +10,7 @@ import json
 from binascii import b2a_base64
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from kit_initializer.errors import DeniedError, NotFoundError, UnreachableError
 from kit_initializer.http.retry import retry_after, unreachable
@@ -156,8 +157,6 @@ class Authorizer:
         )
 
     def _token(self, parameters: Mapping[str, str]) -> Secret:
-        from urllib.parse import quote, urlencode  # noqa: PLC0415 - only for token services
-
         realm = parameters.get("realm", "")
         service = parameters.get("service", "")
         # not the registry's idea of a scope: a token is good for this repository's pull alone

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer import certificates
 from kit_initializer.errors import UsageError
+from kit_initializer.modelkit import selection
+from kit_initializer.settings import flags
 from kit_initializer.settings.variables import DEFAULTS
 
 if TYPE_CHECKING:
@@ -57,7 +60,6 @@ class Settings(NamedTuple):
     log_format: str
     log_level: str
     progress: bool
-    termination_log: str
     kit_flags: tuple[str, ...]
     warnings: tuple[str, ...]
     environ: Mapping[str, str]
@@ -106,7 +108,6 @@ def read(environ: Mapping[str, str]) -> Settings:
         log_format=_choice(environ, "KIT_LOG_FORMAT", _FORMATS),
         log_level=_log_level(environ, given),
         progress=_progress(given),
-        termination_log=_value(environ, "KIT_TERMINATION_LOG"),
         kit_flags=kit_flags,
         warnings=(*ambiguous, *unusable),
         environ=environ,
@@ -116,8 +117,6 @@ def read(environ: Mapping[str, str]) -> Settings:
 def _flags(text: str, *, native: bool) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     if not text.strip():
         return (), {}
-    from kit_initializer.settings import flags  # noqa: PLC0415 - only runs with flags pay for it
-
     given = flags.read(flags.split(text), native=native)
     return flags.for_unpack(given), given
 
@@ -251,8 +250,6 @@ def _filters(given: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], tup
             warnings = (f"--{selectors[0]} makes --filter={filters[0]} void; give one of them",)
         filters = (",".join(selectors),)
     if filters:
-        from kit_initializer.modelkit import selection  # noqa: PLC0415 - only runs with filters pay for it
-
         selection.parse(filters)
     return filters, warnings
 
@@ -272,8 +269,6 @@ def _patterns(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     text = environ.get(name, "").strip()
     if not text:
         return ()
-    import json  # noqa: PLC0415 - only runs with patterns pay for it
-
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

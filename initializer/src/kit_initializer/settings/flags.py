@@ -7,6 +7,7 @@ list is meant.
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -197,8 +198,6 @@ def _check(flag: Flag, *, native: bool) -> None:
 
 
 def _unknown(shown: str) -> UsageError:
-    import difflib  # noqa: PLC0415 - only a failed run pays for it
-
     near = difflib.get_close_matches(shown, [f"--{flag.name}" for flag in FLAGS if not flag.refused], 1)
     hint = f"did you mean {near[0]}?" if near else "the flags are those of kit unpack"
     return UsageError(f"{shown} in KIT_UNPACK_FLAGS is not a flag of kit unpack", hint=hint)
