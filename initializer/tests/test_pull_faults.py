@@ -185,8 +185,9 @@ def test_a_body_goes_on_from_its_last_byte(
     run = initialize(registry.add(kit, "k", "v1"), destination, env=PATIENT, KIT_CONCURRENCY="1")
     assert run.code == 0, run.lines
     asked = registry.ledger.requests(kind="blob")
-    assert [entry.range for entry in asked] == ["", "bytes=40000-", "bytes=80000-"]
-    assert sum(entry.sent for entry in asked) == kit.layers[0].size
+    size = kit.layers[0].size
+    assert [entry.range for entry in asked] == ["", f"bytes=40000-{size - 1}", f"bytes=80000-{size - 1}"]
+    assert sum(entry.sent for entry in asked) == size
     trees.check(destination, kit)
 
 
@@ -198,20 +199,38 @@ def test_a_server_without_ranges_starts_over(
     run = initialize(registry.add(LARGE, "k", "v1"), destination, env=PATIENT, KIT_CONCURRENCY="1")
     assert run.code == 0, run.lines
     asked = registry.ledger.requests(kind="blob")
-    assert [(entry.range, entry.status) for entry in asked] == [("", 200), ("bytes=2000000-", 200)]
+    assert [(entry.range, entry.status) for entry in asked] == [("", 200), (f"bytes=2000000-{SIZE - 1}", 200)]
     assert sum(entry.sent for entry in asked) == 2_000_000 + SIZE
     trees.check(destination, LARGE)
 
 
-@pytest.mark.parametrize("lie", [False, True])
-def test_other_bytes_than_were_asked_for_are_7(
-    *, lie: bool, registry: Registry, initialize: Command, destination: Path, trees: Trees
+RANGES: dict[str, tuple[Fault, list[int]]] = {
+    "refused without an end": (faults.RefuseRange(416, without_end=True), [200, 206]),
+    "refused by 416": (faults.RefuseRange(416), [200, 416, 200]),
+    "refused by 400": (faults.RefuseRange(400), [200, 400, 200]),
+    "refused by 501": (faults.RefuseRange(501), [200, 501, 200]),
+    "from an earlier block": (faults.EarlierRange(), [200, 206]),
+    "without Content-Range": (faults.Header("Content-Range", None), [200, 206, 200]),
+    "in multipart": (faults.Multipart(), [200, 206, 200]),
+    "of later bytes": (faults.WrongContentRange(by=1), [200, 206, 200]),
+    "called another one": (faults.WrongContentRange(by=1, lie=True), [200, 206, 200]),
+}
+
+
+@pytest.mark.parametrize("connections", ["1", "4"])
+@pytest.mark.parametrize("name", RANGES)
+def test_a_server_with_its_own_idea_of_ranges(
+    *, name: str, connections: str, registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:
+    fault, statuses = RANGES[name]
     registry.inject(faults.Cut(after=2_000_000), kind="blob", times=1)
-    registry.inject(faults.WrongContentRange(by=1, lie=lie), kind="blob")
-    run = initialize(registry.add(LARGE, "k", "v1"), destination, env=QUICK)
-    assert run.code == 7, run.lines
-    trees.nothing_in(destination)
+    registry.inject(faults.Bandwidth(8_000_000), kind="blob")
+    registry.inject(fault, kind="blob")
+    run = initialize(registry.add(LARGE, "k", "v1"), destination, env=PATIENT, KIT_CONCURRENCY=connections)
+    assert run.code == 0, run.lines
+    if connections == "1":
+        assert [entry.status for entry in registry.ledger.requests(kind="blob")] == statuses
+    trees.check(destination, LARGE)
 
 
 def test_a_slow_link_gets_more_connections(

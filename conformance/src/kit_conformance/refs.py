@@ -54,6 +54,7 @@ RFC_INTERIM: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.2"
 RFC_REDIRECT: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.4"
 RFC_RETRY: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3"
 RFC_RANGE: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-14"
+RFC_PART: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7"
 RFC_LENGTH: Final = "https://www.rfc-editor.org/rfc/rfc9112#section-8"
 RFC_TLS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-4.3.4"
 

@@ -16,6 +16,7 @@ from conformance.tests.mutants import (
     registry_endless,
     registry_login,
     registry_login_odd,
+    registry_transfers,
     restart,
 )
 from conformance.tests.mutants.broken_kits import BROKEN_KITS, BY_NATURE, BrokenKit
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # they declare themselves when they are imported
 MODULES: Final = (
     *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
-    *(registry_login_odd, modelkit, initializer, initializer_secrets, others),
+    *(registry_login_odd, registry_transfers, modelkit, initializer, initializer_secrets, others),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
 # Cases that the honest subject itself does not pass: that is what proves them able to fail.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,9 @@ MANIFEST_BYTES = 4 * 1024 * 1024
 _REDIRECTS = 8
 _ERROR_BYTES = 64 * 1024
 _TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
+# What servers without ranges answer to one, or to one that they misread (a 200 is what RFC 9110 asks for).
+_NO_RANGES = {400, 416, 501}
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 # Docker Hub's name in references is not the name of its registry.
 _ALIASES = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
@@ -157,36 +161,33 @@ class Repository:
     def open_blob(self, digest: str, size: int, start: int, end: int | None, what: str) -> Response:
         """Ask for a blob's bytes from `start` up to `end` (None: to the last), of `size` in all.
 
-        The response's `at` is where its body really begins: 0 when the server does not serve ranges. Raises
-        TransientError for what may heal, and the errors of `manifest`.
+        The response's `at` is where its body really begins: before `start` where the server serves ranges in another
+        way, or not at all. One that refuses a range, or sends a part that is not the one, is asked for the whole.
+        Raises TransientError for what may heal, and the errors of `manifest`.
         """
-        headers: dict[str, str] = {}
-        if start or end is not None:
-            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         url = f"{self._base}/blobs/{digest}"
-        response = self._get(url, headers, what, remember=digest)
-        if response.status == 206:
-            first, total = _content_range(response.headers.get("Content-Range"))
-            if first != start or total not in {None, size}:
+        if start or end is not None:
+            last = (size if end is None else end) - 1  # go-containerregistry refuses a range without an end
+            response = self._get(url, {"Range": f"bytes={start}-{last}"}, what, remember=digest)
+            if response.status == 206:
+                at = _first_byte(response.headers.get("Content-Range"), start, size)
+                if at is not None:
+                    response.at = at
+                    return response
+            if response.status == 206 or response.status in _NO_RANGES:
                 response.close()
-                raise IntegrityError(
-                    f"{what}: {origin_of(url)} was asked for bytes {start} on of {size} and announced"
-                    f" {printable(response.headers.get('Content-Range'), 80)!r}"
-                )
-            response.at = start
-            return response
-        if response.status == 200:
-            if response.left is not None and response.left != size:
-                announced = response.left
-                response.close()
-                raise IntegrityError(
-                    f"{what} has {announced} bytes where {size} were promised", hint="push the kit again"
-                )
-            return response
-        if response.status == 416:
+                response = self._get(url, {}, what, remember=digest)
+        else:
+            response = self._get(url, {}, what, remember=digest)
+        if response.status != 200:
+            raise self._error(response, what)
+        if response.left is not None and response.left != size:
+            announced = response.left
             response.close()
-            raise IntegrityError(f"{what} has fewer than its {size} bytes", hint="push the kit again")
-        raise self._error(response, what)
+            raise IntegrityError(
+                f"{what} has {announced} bytes where {size} were promised", hint="push the kit again"
+            )
+        return response
 
     def _get(self, url: str, headers: dict[str, str], what: str, *, remember: str = "") -> Response:
         """Send a GET: with credentials to the registry itself, without to wherever it redirects."""
@@ -257,15 +258,13 @@ def _message(response: Response) -> str:
     return f": {text}" if text else ""
 
 
-def _content_range(value: str) -> tuple[int | None, int | None]:
-    """Return first byte and total of `bytes FIRST-LAST/TOTAL`; None for what is not there (RFC 9110, 14.4)."""
-    unit, _, rest = value.partition(" ")
-    span, _, total = rest.partition("/")
-    first = span.partition("-")[0]
-    if unit != "bytes" or not _is_number(first):
-        return None, None
-    return int(first), int(total) if _is_number(total) else None
+def _first_byte(content_range: str, start: int, size: int) -> int | None:
+    """Return where a part begins that holds byte `start` of `size`; None when it is another one, or does not say.
 
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
+    The form is `bytes FIRST-LAST/TOTAL`, with `*` for a total that is not known (RFC 9110, 14.4).
+    """
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    if found is None or found[3] not in {"*", str(size)}:
+        return None
+    first, last = int(found[1]), int(found[2])
+    return first if first <= start <= last else None

@@ -6,7 +6,6 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from kit_initializer.errors import IntegrityError
 from kit_initializer.http import Pace, TransientError, unreachable
 from kit_initializer.registry.window import Window
 from kit_initializer.tuning import RUN, SEGMENT_BYTES, STREAM_BYTES, WINDOWS_BYTES
@@ -79,12 +78,10 @@ class Source:
         return self._response
 
     def _pass_over(self, response: Response, at: int) -> None:
-        """Read up to `at` once more: the server answered with the whole blob.
+        """Read up to `at` once more: the server answered with the whole blob, or with more of it.
 
         That has a pace as well, but one apart: what comes again shows no progress, and the time it takes is no stall.
         """
-        if response.at > at:
-            raise IntegrityError(f"{self._what}: the server skipped bytes that were asked for")
         scratch = memoryview(bytearray(min(at - response.at, SEGMENT_BYTES)))
         pace, began = Pace(self._patience.pace.limit_s), time.monotonic()
         while response.at < at:

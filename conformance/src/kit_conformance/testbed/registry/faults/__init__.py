@@ -36,6 +36,7 @@ from kit_conformance.testbed.registry.faults.network import (
     Slices,
     Stall,
 )
+from kit_conformance.testbed.registry.faults.ranges import EarlierRange, Multipart, RefuseRange
 from kit_conformance.testbed.registry.faults.redirects import Redirect, RedirectLoop, RedirectTo
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Chunked",
     "Cut",
     "Drop",
+    "EarlierRange",
     "Endless",
     "EndlessTrailers",
     "Exchange",
@@ -54,11 +56,13 @@ __all__ = [
     "Hang",
     "Header",
     "Latency",
+    "Multipart",
     "NoHead",
     "NoRange",
     "Redirect",
     "RedirectLoop",
     "RedirectTo",
+    "RefuseRange",
     "RepeatLogin",
     "Replace",
     "Reset",

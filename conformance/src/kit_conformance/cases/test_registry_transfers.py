@@ -1,0 +1,40 @@
+"""Transfers through registries, stores and proxies that serve them in ways of others' products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit_conformance import refs
+from kit_conformance.cases import kits
+from kit_conformance.cases.steps import heals
+from kit_conformance.catalog import SHOULD, case
+from kit_conformance.testbed.registry import faults
+
+if TYPE_CHECKING:
+    from kit_conformance.lab import Lab
+
+
+# ranges
+
+
+@case("registry.refused-ranges", level=SHOULD, since="0.1", ref=refs.RFC_RANGE)
+def test_refused_ranges(lab: Lab) -> None:
+    """A transfer that breaks off is completed at a registry that refuses ranges.
+
+    Registries and stores answer 416, 400 or 501 to a range; without one they have the whole blob.
+    """
+    for status in (416, 400, 501):
+        cut = (faults.Cut(after=3 * kits.MIB), {"kind": "blob", "times": 1})
+        heals(lab, (faults.RefuseRange(status), {"kind": "blob"}), cut, kit=kits.large())
+
+
+@case("registry.odd-ranges", level=SHOULD, since="0.1", ref=refs.RFC_PART)
+def test_odd_ranges(lab: Lab) -> None:
+    """A transfer that breaks off is completed where a 206 holds another part than was asked for, or does not say.
+
+    Caches answer with the block that holds the range, without Content-Range, or with multipart/byteranges; a client
+    "MUST inspect" what it got.
+    """
+    for fault in (faults.EarlierRange(), faults.Header("Content-Range", None), faults.Multipart()):
+        cut = (faults.Cut(after=3 * kits.MIB + 1000), {"kind": "blob", "times": 1})
+        heals(lab, (fault, {"kind": "blob"}), cut, kit=kits.large())

@@ -1,0 +1,29 @@
+"""Mutants of transfers: somebody who knows one way to serve a blob, and no other."""
+
+# ruff: noqa: D401  (a docstring says what the mutant does wrong)
+
+from __future__ import annotations
+
+from conformance.tests.mutants.registry import first_layer, large
+from conformance.tests.mutants.world import World, mutant
+
+
+@mutant("registry.refused-ranges")
+def ranges_or_nothing(world: World) -> int:
+    """Gives up where a range is refused."""
+    done = world.run()
+    return world.fails() if done.ok and large(world) and _part(world)[0] in {400, 416, 501} else done.code
+
+
+@mutant("registry.odd-ranges")
+def exact_ranges(world: World) -> int:
+    """Gives up where a part is not exactly the one that was asked for."""
+    done = world.run()
+    status, where = _part(world) if done.ok and large(world) else (0, "")
+    return world.fails() if status == 206 and not where.startswith("bytes 70000-") else done.code
+
+
+def _part(world: World) -> tuple[int, str]:
+    """Return status and Content-Range of an answer to a range of the first layer."""
+    answer = world.blob(first_layer(world), headers={"Range": "bytes=70000-70009"})
+    return answer.status, answer.headers.get("content-range", "")
