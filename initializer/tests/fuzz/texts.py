@@ -157,8 +157,7 @@ def environment(dice: random.Random, _: Path) -> None:
             tls.context(network(settings))
         transport = Transport(network(settings), Deadline(5), Event())
         for wanted in (Wanted("r.example", "team/iris"), Wanted("docker.io", "iris", parent=True)):
-            login = sources.find(wanted, settings, transport, lambda _: None)
-            assert login is None or login.password.reveal() not in repr(login)
+            sources.find(wanted, settings, transport, lambda _: None)
     except InitializerError as error:
         refused(error)
 

@@ -100,11 +100,11 @@ class Transport:
         return Transport(self.network._replace(tls_verify=True), self.deadline, self._stop)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close every connection, kept or not: nobody asks for anything any more."""
         with self._lock:
-            idle = [wire for wires in self._idle.values() for wire in wires]
+            live = tuple(self._live)
             self._idle.clear()
-        for wire in idle:
+        for wire in live:
             self.drop(wire)
 
     def abort(self) -> None:
