@@ -82,7 +82,7 @@ def test_a_range_that_says_something_else_is_not_taken(
 ) -> None:
     registry.inject(faults.Header("Content-Range", value), kind="blob")
     view = memoryview(bytearray(1000))
-    assert not source(repository).fill(view, 1000, 2000, must_range=True)
+    assert not source(repository).fill(view, 1000, 2000, spare=True)
     begun_again = source(repository)
     assert begun_again.fill(view, 1000, 2000)
     assert bytes(view) == BLOB[1000:2000]

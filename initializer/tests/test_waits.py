@@ -164,6 +164,15 @@ def later(scene: Scene) -> str:
     return scene.misbehaving(faults.Status(503, retry_after="1"), "manifest")
 
 
+@wait_for("another download of the run, where the registry refuses several at a time")
+def turn(scene: Scene) -> str:
+    registry = scene.registry()
+    registry.inject(faults.Crowded(), kind="blob")
+    registry.inject(faults.Bandwidth(200_000), kind="blob")
+    recipe = {"manifestVersion": "1.0.0", "package": {}, "model": {"path": "m"}, "docs": [{"path": "d"}]}
+    return registry.add(pack({"m": Noise(8_000_000), "d": Noise(8_000_000, seed=2)}, recipe), "iris", "v1")
+
+
 @wait_for("a credential helper")
 def helper(scene: Scene) -> str:
     registry = scene.registry(Basic({"ann": "grey-otter"}))

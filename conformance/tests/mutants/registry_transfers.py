@@ -23,6 +23,13 @@ def exact_ranges(world: World) -> int:
     return world.fails() if status == 206 and not where.startswith("bytes 70000-") else done.code
 
 
+@mutant("registry.few-requests")
+def all_at_once(world: World) -> int:
+    """Gives up where not all of its requests are taken at a time."""
+    done = world.run()
+    return world.fails() if "going on with" in done.text and world.has("part-3.bin") else done.code
+
+
 def _part(world: World) -> tuple[int, str]:
     """Return status and Content-Range of an answer to a range of the first layer."""
     answer = world.blob(first_layer(world), headers={"Range": "bytes=70000-70009"})

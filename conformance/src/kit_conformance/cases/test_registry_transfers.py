@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from kit_conformance import refs
 from kit_conformance.cases import kits
-from kit_conformance.cases.steps import heals
+from kit_conformance.cases.steps import FEW, heals, some
 from kit_conformance.catalog import SHOULD, case
+from kit_conformance.result import Finding
 from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
@@ -38,3 +39,24 @@ def test_odd_ranges(lab: Lab) -> None:
     for fault in (faults.EarlierRange(), faults.Header("Content-Range", None), faults.Multipart()):
         cut = (faults.Cut(after=3 * kits.MIB + 1000), {"kind": "blob", "times": 1})
         heals(lab, (fault, {"kind": "blob"}), cut, kit=kits.large())
+
+
+# requests
+
+
+@case("registry.few-requests", level=SHOULD, since="0.1", ref=refs.RFC_OVERLOAD)
+def test_few_requests(lab: Lab) -> None:
+    """A registry that takes one request for a layer at a time, and refuses others by 503, is good enough.
+
+    Proxies before small registries limit the requests of a client; a client that opens several is the one to wait.
+    """
+    kit = kits.many(4, kits.MIB)
+    registry = heals(
+        lab,
+        (faults.Crowded(), {"kind": "blob"}),
+        (faults.Bandwidth(kits.MIB / 2), {"kind": "blob"}),
+        kit=kit,
+    )
+    asked = [entry for entry in registry.ledger.requests(kind="blob") if entry.status == 503]
+    if len(asked) > FEW:
+        raise Finding("it goes on asking a registry that refuses", some(asked))

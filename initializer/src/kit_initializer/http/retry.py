@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 8.0
 # A server that asks for more is not waited for: the kubelet's own back-off is the better place to wait.
-_LONGEST_RETRY_AFTER_S = 120.0
+LONGEST_RETRY_AFTER_S = 120.0
 # What comes more slowly than a modem's line does not come: a server that sends a byte before each cut would
 # otherwise be tried for weeks.
 SLOWEST_BYTES_S = 1024
@@ -115,7 +115,7 @@ class Patience:
         allowed = self.pace.limit_s
         if failure.retry_after_s is not None:
             delay = max(delay, failure.retry_after_s)
-            allowed = max(allowed, _LONGEST_RETRY_AFTER_S)
+            allowed = max(allowed, LONGEST_RETRY_AFTER_S)
         if self.pace.elapsed() + delay > allowed:
             raise failure.error from failure
         self._warn(f"{failure}: trying again in {delay:.1f} s")

@@ -96,7 +96,7 @@ class Crew:
                 deadline.check("downloading")
                 if now - last >= TICK_S:
                     connections.update(now, self._traffic(now - last))
-                    self._match(connections.wanted)
+                    self._match(min(connections.wanted, self._registry.turns.most))
                     last = now
                     self._progress.update(self._done())
         finally:
@@ -109,7 +109,7 @@ class Crew:
     def _start(self, allowed: int) -> None:
         while self._pending:
             small = self._pending[0].part.layer.size <= SEGMENT_BYTES
-            if self._connections() >= (self._limit if small else allowed):
+            if self._connections() >= min(self._limit if small else allowed, self._registry.turns.most):
                 return
             job = self._pending.popleft()
             verifier = Verifier(job.part.layer.digest, job.part.layer.size, job.part.what)
@@ -164,7 +164,7 @@ class Crew:
         waited = [download.window.starved_s() for download in self._large() if download.window.received]
         return bool(waited) and min(waited) > STARVED * elapsed_s
 
-    def _match(self, wanted: int) -> None:
+    def _match(self, wanted: float) -> None:
         """Open or end connections of layers that are under way, so that there are as many as wanted."""
         if self._pending:
             return

@@ -21,6 +21,7 @@ from kit_initializer.http import (
     unreachable,
 )
 from kit_initializer.registry.auth import Authorizer
+from kit_initializer.registry.turns import Turns
 from kit_initializer.secret import printable
 from kit_initializer.verify import check_digest, digest_of, verify
 
@@ -76,6 +77,7 @@ class Registry:
         self.say = say
         self.warn = warn
         self.logins = logins
+        self.turns = Turns(stop, transport.deadline, warn)
 
     def repository(self, host: str, name: str, *, parent: bool = False) -> Repository:
         """Return a repository. `parent`: a kit has named it, so only credentials that name its host are for it."""
@@ -137,6 +139,11 @@ class Repository:
     def patience(self, *, attempts: int | None) -> Patience:
         """Return a fresh count of failures for one piece of work."""
         return self._registry.patience(attempts=attempts)
+
+    @property
+    def turns(self) -> Turns:
+        """The turns of the run, for those who fetch blobs."""
+        return self._registry.turns
 
     def config(self, digest: str, size: int, what: str) -> bytes:
         """Return a verified blob of at most `MANIFEST_BYTES`: a config."""

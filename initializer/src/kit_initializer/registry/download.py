@@ -31,7 +31,10 @@ def room(segment: int, connections: int) -> int:
 
 
 class Source:
-    """A blob read by one connection at a time, from any offset; it reconnects and resumes as long as that helps."""
+    """A blob read by one connection at a time, from any offset; it reconnects and resumes as long as that helps.
+
+    It has a turn from a request until what was asked for has come. `ranges` says whether the server has served them.
+    """
 
     def __init__(self, repository: Repository, digest: str, size: int, what: str, patience: Patience) -> None:
         self._repository = repository
@@ -40,13 +43,16 @@ class Source:
         self._what = what
         self._patience = patience
         self._response: Response | None = None
+        self._turn = False
+        self._end = 0  # of what was asked for last
+        self.ranges = True
         self.arrived = 0  # bytes, those included that had to be fetched again
 
-    def fill(self, view: memoryview, at: int, end: int | None, *, must_range: bool = False) -> bool:
+    def fill(self, view: memoryview, at: int, end: int | None, *, spare: bool = False) -> bool:
         """Fill `view` with the bytes from `at`; a new request asks for those up to `end` (None: to the last).
 
-        Returns False, with nothing lost, when the server ignores ranges although `must_range` was given. Raises what
-        could not be healed.
+        A source that is `spare` returns False, with nothing lost, where another one is to go on without it: the server
+        ignores ranges, or takes no more requests at a time. Raises what could not be healed.
         """
         filled = 0
         self._patience.pace.begin()
@@ -54,9 +60,12 @@ class Source:
             try:
                 response = self._response
                 if response is None or response.at != at + filled or response.left == 0:
-                    response = self._open(at + filled, end)
+                    response = self._open(at + filled, end, wait=not spare)
+                    if response is None:
+                        return False
                     if response.at != at + filled:
-                        if must_range:
+                        self.ranges = False
+                        if spare:
                             return False
                         self._pass_over(response, at + filled)
                 count = response.readinto(view[filled:])
@@ -68,14 +77,32 @@ class Source:
                 self.arrived += count
                 self._patience.moved(count, self._what)
             except TransientError as failure:
-                self.close()
+                self._let_go()
                 self._patience.wait(failure)
+        if at + filled == self._end:
+            self._give_back()
         return True
 
-    def _open(self, start: int, end: int | None) -> Response:
-        self.close()
-        self._response = self._repository.open_blob(self._digest, self._size, start, end, self._what)
-        return self._response
+    def _open(self, start: int, end: int | None, *, wait: bool) -> Response | None:
+        """Send a request when it is this source's turn; None when that is later, and `wait` is off."""
+        self._let_go()
+        turns = self._repository.turns
+        refused: TransientError | None = None
+        while True:
+            if not self._turn:
+                self._turn = turns.take(wait=wait, after=refused)
+                if not self._turn:
+                    return None
+                self._patience.pace.begin()
+            try:
+                self._response = self._repository.open_blob(self._digest, self._size, start, end, self._what)
+            except TransientError as failure:
+                if not turns.refused(failure):
+                    raise
+                self._turn, refused = False, failure
+            else:
+                self._end = self._size if end is None else end
+                return self._response
 
     def _pass_over(self, response: Response, at: int) -> None:
         """Read up to `at` once more: the server answered with the whole blob, or with more of it.
@@ -93,10 +120,19 @@ class Source:
         self._patience.pace.excuse(time.monotonic() - began)
 
     def close(self) -> None:
-        """Give the connection back, or close it when it is in the middle of something."""
+        """Give the connection back, or close it when it is in the middle of something; and end the turn."""
+        self._let_go()
+        self._give_back()
+
+    def _let_go(self) -> None:
         if self._response is not None:
             self._response.close()
             self._response = None
+
+    def _give_back(self) -> None:
+        if self._turn:
+            self._turn = False
+            self._repository.turns.give_back()
 
 
 class Download:
@@ -188,14 +224,14 @@ class Download:
         """Bring a run of segments, of a stream when `alone`; False when another connection is to bring the rest."""
         window = self.window
         end = None if alone or not self._ranges else min(last * window.segment, self._size)
-        must_range = not alone
+        spare = not alone
         for index in range(first, last):
             at = index * window.segment
-            if not source.fill(window.buffer(index), at, end, must_range=must_range):
-                self._ranges = False
+            if not source.fill(window.buffer(index), at, end, spare=spare):
+                self._ranges = self._ranges and source.ranges
                 if window.give_back(index, last):
                     return False
-                must_range, end = False, None  # nobody else is left to fetch it
+                spare, end = False, None  # nobody else is left to fetch it
                 source.fill(window.buffer(index), at, None)
             window.landed(index)
         return True

@@ -20,6 +20,7 @@ from kit_conformance.testbed.registry.faults.answers import (
 )
 from kit_conformance.testbed.registry.faults.base import BodyFault, Exchange, Fault
 from kit_conformance.testbed.registry.faults.content import Replace, Tamper
+from kit_conformance.testbed.registry.faults.crowds import Crowded
 from kit_conformance.testbed.registry.faults.endless import (
     Endless,
     EndlessTrailers,
@@ -44,6 +45,7 @@ __all__ = [
     "BodyFault",
     "Challenge",
     "Chunked",
+    "Crowded",
     "Cut",
     "Drop",
     "EarlierRange",
