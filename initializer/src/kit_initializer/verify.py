@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import IntegrityError, NotAModelKitError
@@ -54,6 +53,8 @@ class Verifier:
 
 
 def _new(algorithm: str, data: bytes = b"") -> _Hash:
+    import hashlib  # noqa: PLC0415 - 5 ms, for which there is time while the registry looks for a manifest
+
     return hashlib.new(algorithm, data, usedforsecurity=True)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import stat
-from hashlib import sha256
 from typing import IO, TYPE_CHECKING
 
 from kit_initializer.errors import DestinationError
@@ -142,6 +141,8 @@ class _Folder(_Elsewhere):
 
 def _name(destination: Destination) -> str:
     """Return what a destination's record is called: another volume at the same path has another."""
+    from hashlib import sha256  # noqa: PLC0415 - 5 ms, and only for this place
+
     known = f"{os.path.realpath(destination.path)}\0{os.fstat(destination.handle).st_ino}"
     return sha256(os.fsencode(known)).hexdigest()[:32] + ".json"
 
