@@ -20,6 +20,7 @@ _FORMATS = ("text", "json")
 _LEVELS = ("debug", "info", "warn", "error")
 _PROGRESS = ("none", "plain", "fancy")
 _RECORDS = ("inside", "none")
+_PATTERN_CHARACTERS = 4095  # PATH_MAX; what it costs to read one grows with the square of its length
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
 
 
@@ -274,7 +275,13 @@ def _patterns(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         value = text.split(",")
     items = value if isinstance(value, list) else [value]
-    return tuple(stripped for item in items if (stripped := str(item).strip()))
+    patterns = tuple(stripped for item in items if (stripped := str(item).strip()))
+    if any(len(pattern) > _PATTERN_CHARACTERS for pattern in patterns):
+        raise UsageError(
+            f"{name} holds a pattern of more than {_PATTERN_CHARACTERS} characters",
+            hint="no path is that long",
+        )
+    return patterns
 
 
 def _log_level(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> str:
