@@ -8,6 +8,7 @@ from conformance.tests.mutants import (
     contract,
     initializer,
     initializer_secrets,
+    initializer_transfers,
     integrity,
     modelkit,
     others,
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 # they declare themselves when they are imported
 MODULES: Final = (
     *(contract, restart, integrity, registry, registry_answers, registry_endless, registry_login),
-    *(registry_login_odd, registry_transfers, modelkit, initializer, initializer_secrets, others),
+    *(
+        registry_login_odd,
+        registry_transfers,
+        modelkit,
+        initializer,
+        initializer_secrets,
+        initializer_transfers,
+        others,
+    ),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}
 # Cases that the honest subject itself does not pass: that is what proves them able to fail.

@@ -15,6 +15,8 @@ from urllib.parse import quote, quote_plus
 _HIDDEN = "***"
 # A shorter secret is struck out only where it stands by itself: it would be found within half of all words.
 _SHORT = 4
+# A shorter value of a query is a word that means nothing by itself.
+_VALUE = 8
 _held: set[str] = set()
 
 
@@ -72,6 +74,20 @@ def printable(text: object, limit: int | None = None) -> str:
     if not shown.isprintable():
         shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in shown)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def without_query(text: str, query: str) -> str:
+    """Return the text without the query of an address, and its values of 8 characters and more: they may sign it."""
+    values = {query, *(pair.partition("=")[2] for pair in query.split("&"))}
+    if not any(len(value) >= _VALUE for value in values):
+        return text
+    from urllib.parse import quote, unquote  # noqa: PLC0415 - 2 ms, and only where there is a query
+
+    plain = {form for value in values for form in (value, unquote(value))}
+    for form in sorted(plain | {quote(value, safe="") for value in plain}, key=len, reverse=True):
+        if len(form) >= _VALUE:
+            text = re.sub(re.escape(form), _HIDDEN, text, flags=re.IGNORECASE)
+    return text
 
 
 def _forms() -> set[str]:

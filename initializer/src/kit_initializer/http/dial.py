@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kit_initializer.deadline import call_within
 from kit_initializer.errors import UnreachableError
 from kit_initializer.http.retry import unreachable
+from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
     from kit_initializer.deadline import Deadline
@@ -61,6 +62,18 @@ def tunnel(wire: Wire, origin: Origin, via: Proxy, user_agent: str) -> None:
     status, reason, _ = wire.head(bodiless=True)
     proxy = f"the proxy {via.host}:{via.port}"
     if status in {407, 403}:
-        raise UnreachableError(f"{proxy} refused a connection to {origin}: {status} {reason}")
+        raise refused(origin, via, status, reason)
     if status != 200:
-        raise unreachable(proxy, f"no connection to {origin}: {status} {reason}")
+        raise unreachable(proxy, f"no connection to {origin}: {status} {printable(reason, 100)}")
+
+
+def refused(origin: Origin, via: Proxy, status: int, reason: str) -> UnreachableError:
+    """Return the error for a proxy that lets nothing through to an origin."""
+    hint = f"let the proxy allow {origin}, or name the host in NO_PROXY"
+    if status == 407:
+        has = "check" if via.authorization else "give"
+        hint = f"{has} the user and password in the proxy's URL: http://USER:PASSWORD@{via.host}:{via.port}"
+    return UnreachableError(
+        f"the proxy {via.host}:{via.port} refused a connection to {origin}: {status} {printable(reason, 100)}",
+        hint=hint,
+    )

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import sys
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer import __version__
 from kit_initializer.errors import InitializerError, UnreachableError
@@ -14,6 +14,7 @@ from kit_initializer.http import dial, proxy
 from kit_initializer.http.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.http.url import Origin, split
 from kit_initializer.http.wire import ClosedError, NotHTTPError, ProtocolError, Wire
+from kit_initializer.secret import printable, without_query
 
 if TYPE_CHECKING:
     import ssl
@@ -24,19 +25,38 @@ if TYPE_CHECKING:
     from kit_initializer.http.proxy import Proxy
 
 USER_AGENT = f"kit-initializer/{__version__}"
+_REASON_CHARACTERS = 100
 # Kept open for the next request to the same server; more than there are connections at a time is never needed.
 _KEPT = 32
 
 
-class Response:
-    """A response whose body is still to be read. `at` is the offset of the next byte in the whole content."""
+class _Request(NamedTuple):
+    """What is sent to an origin; `via` is the proxy that reads it, which a tunnel's does not."""
 
-    def __init__(self, transport: Transport, origin: Origin, wire: Wire) -> None:
+    origin: Origin
+    via: Proxy | None
+    target: str
+    fields: Mapping[str, str]
+    body: bytes | None
+
+
+class Response:
+    """A response whose body is still to be read.
+
+    `at` is the offset of the next byte in the whole content; `origin` is who was asked, with the query `query`, and
+    `speaker` names who may have answered.
+    """
+
+    def __init__(self, transport: Transport, request: _Request, wire: Wire) -> None:
         self._transport = transport
-        self._origin = origin
         self._wire = wire
         self._closed = False
-        self.status, self.reason, self.headers = wire.head()
+        self.status, reason, self.headers = wire.head()
+        self.origin = request.origin
+        self.query = request.target.partition("?")[2]
+        self.reason = printable(without_query(reason, self.query), _REASON_CHARACTERS)
+        through = f" through the proxy {request.via.host}:{request.via.port}" if request.via else ""
+        self.speaker = f"{self.origin}{through}"
         self.at = 0
 
     @property
@@ -50,27 +70,32 @@ class Response:
             count = self._wire.readinto(view)
         except (OSError, ProtocolError, ValueError) as error:
             stall = self._transport.nearer("KIT_STALL_TIMEOUT", self._wire.stall_s)
-            raise self._transport.failure(self._origin, error, "the connection broke off", stall) from error
+            raise self._transport.failure(self.origin, error, "the connection broke off", stall) from error
         if not count and self._wire.left:
-            raise unreachable(str(self._origin), f"the connection ended {self._wire.left} bytes early")
+            raise unreachable(str(self.origin), f"the connection ended {self._wire.left} bytes early")
         self.at += count
         return count
 
-    def read(self, limit: int) -> bytes:
-        """Return the whole body; UnreachableError when it is longer than `limit` bytes, or comes too slowly."""
+    def read(self, limit: int, *, whole: bool = True) -> bytes:
+        """Return the body; UnreachableError when it is longer than `limit` bytes, or comes too slowly.
+
+        Of a longer one its first `limit` bytes where `whole` is off.
+        """
         body = bytearray()
         pace = Pace(self._transport.network.progress_timeout)
         buffer = memoryview(bytearray(min(limit + 1, 64 * 1024)))
         try:
             while count := self.readinto(buffer):
                 body += buffer[:count]
-                pace.moved(count, self._origin)
-                self._transport.deadline.check(f"reading a response of {self._origin}")
+                pace.moved(count, self.origin)
+                self._transport.deadline.check(f"reading a response of {self.origin}")
+                if len(body) > limit and not whole:
+                    break
                 if len(body) > limit:
-                    raise UnreachableError(f"{self._origin} answered with more than {limit} bytes")
+                    raise UnreachableError(f"{self.origin} answered with more than {limit} bytes")
         finally:
             self.close()
-        return bytes(body)
+        return bytes(body[:limit])
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""
@@ -78,7 +103,7 @@ class Response:
             return
         self._closed = True
         if self._wire.finished:
-            self._transport.keep(self._origin, self._wire)
+            self._transport.keep(self.origin, self._wire)
         else:
             self._transport.drop(self._wire)
 
@@ -126,28 +151,34 @@ class Transport:
             target = f"http://{origin}{target}"
             if via.authorization is not None:
                 fields["Proxy-Authorization"] = via.authorization.reveal()
+        request = _Request(origin, via if origin.scheme == "http" else None, target, fields, body)
         with self._lock:
             idle = self._idle.get(origin)
             wire = idle.pop() if idle else None
+        response = None
         if wire is not None:
             try:
-                return self._exchange(origin, wire, target, fields, body)
+                response = self._exchange(request, wire)
             except TransientError:
                 if wire.until.passed:
                     raise
                 # else the server has closed a kept connection in the meantime: that is no failure of this request
-        return self._exchange(origin, self._connect(origin, via), target, fields, body)
+        if response is None:
+            response = self._exchange(request, self._connect(origin, via))
+        if request.via is not None and response.status == 407:
+            response.close()
+            raise dial.refused(origin, request.via, response.status, response.reason)
+        return response
 
-    def _exchange(
-        self, origin: Origin, wire: Wire, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Response:
+    def _exchange(self, request: _Request, wire: Wire) -> Response:
         wire.until = self.nearer("KIT_FIRST_BYTE_TIMEOUT", self.network.first_byte_timeout)
         try:
-            wire.send("GET" if body is None else "POST", target, headers.items(), body)
-            return Response(self, origin, wire)
+            method = "GET" if request.body is None else "POST"
+            wire.send(method, request.target, request.fields.items(), request.body)
+            return Response(self, request, wire)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             self.drop(wire)
-            raise self.failure(origin, error, "no response", wire.until) from error
+            raise self.failure(request.origin, error, "no response", wire.until) from error
 
     def nearer(self, variable: str, seconds: float) -> Deadline:
         """Return the deadline of a step that may take `seconds`, or the run's where that comes first."""

@@ -23,7 +23,6 @@ _HEAD_BYTES = 64 * 1024
 _INTERIM_RESPONSES = 5
 _LINE_BYTES = 8 * 1024
 _RECEIVE_BYTES = 16 * 1024
-_REASON_CHARACTERS = 100
 _BLANK = b"\r\n\r\n"
 
 
@@ -144,7 +143,7 @@ class Wire:
         code, _, reason = rest.partition(" ")
         if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
             raise NotHTTPError("the answer is not HTTP")
-        return int(code), printable(reason.strip(), _REASON_CHARACTERS), Headers(lines)
+        return int(code), printable(reason.strip()), Headers(lines)
 
     def _more(self, until: Deadline) -> bytes:
         """Receive what has come, at least a byte, or b"" at the end of the connection. TimeoutError after `until`."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.credentials import Wanted
-from kit_initializer.errors import InitializerError, IntegrityError, NotFoundError, TLSError, UnreachableError
+from kit_initializer.errors import DeniedError, IntegrityError, NotFoundError, TLSError, UnreachableError
 from kit_initializer.http import (
     Pace,
     Patience,
@@ -21,8 +20,8 @@ from kit_initializer.http import (
     unreachable,
 )
 from kit_initializer.registry.auth import Authorizer
+from kit_initializer.registry.said import is_page, media_type, words
 from kit_initializer.registry.turns import Turns
-from kit_initializer.secret import printable
 from kit_initializer.verify import check_digest, digest_of, verify
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 # The distribution specification asks registries to take manifests of at least this size, and clients need no more.
 MANIFEST_BYTES = 4 * 1024 * 1024
 _REDIRECTS = 8
-_ERROR_BYTES = 64 * 1024
 _TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 # What servers without ranges answer to one, or to one that they misread (a 200 is what RFC 9110 asks for).
 _NO_RANGES = {400, 416, 501}
@@ -124,12 +122,12 @@ class Repository:
             f"{self._base}/manifests/{target}", {"Accept": accept}, what, MANIFEST_BYTES
         )
         promised = response.headers.get("Docker-Content-Digest")
-        media_type = response.headers.get("Content-Type").partition(";")[0].strip()
+        kind = media_type(response)
         if by_digest:
             verify(body, target, None, what)
         if promised.partition(":")[0] in {"sha256", "sha512"}:
             verify(body, promised, None, f"{what}, by the registry's own Docker-Content-Digest,")
-        return Fetched(body, target if by_digest else digest_of(body), media_type)
+        return Fetched(body, target if by_digest else digest_of(body), kind)
 
     @property
     def login(self) -> Login | None:
@@ -161,6 +159,8 @@ class Repository:
                 response = self._get(url, headers, what)
                 if response.status != 200:
                     raise self._error(response, what)
+                if is_page(response):
+                    raise self._page(response, what)
                 return response, response.read(limit)
             except TransientError as failure:
                 patience.wait(failure)
@@ -188,6 +188,8 @@ class Repository:
             response = self._get(url, {}, what, remember=digest)
         if response.status != 200:
             raise self._error(response, what)
+        if response.left != size and is_page(response):  # a store may call a layer's file a page, too
+            raise self._page(response, what)
         if response.left is not None and response.left != size:
             announced = response.left
             response.close()
@@ -230,39 +232,33 @@ class Repository:
         return self._authorizer.request(url, headers)
 
     def _error(self, response: Response, what: str) -> Exception:
-        """Return what a status other than success means."""
-        status = response.status
-        said = _message(response)
-        asked_to_wait = retry_after(response.headers.get("Retry-After"))
+        """Return what a response means that is none of those wanted. It names who has sent it."""
+        status, headers, here = response.status, response.headers, response.origin == self._origin
+        said = words(response)
+        answer = f"{response.speaker} answered {status} {response.reason}".rstrip() + said
+        if not here:
+            answer = f"{self._origin} redirects to {answer.replace(' answered', ', which answered', 1)}"
         if status in {404, 410}:
-            return NotFoundError(f"{what} is not there{said}", hint="check the repository and the tag")
-        if status in {401, 403}:
+            hint = "check the repository and the tag" if here else f"check what {response.origin} has"
+            return NotFoundError(f"{what} is not there: {answer}", hint=hint)
+        if status in {401, 403} and here:
             return self._authorizer.refused(f"{status}{said}")
+        if status in {401, 403}:
+            hint = f"check the clocks of both, and what {response.origin} lets {self._origin} share"
+            if headers.get("WWW-Authenticate"):
+                hint = f"name {response.origin} in the URI: credentials for {self._origin} are not sent there"
+            return DeniedError(f"{what}: {answer}", hint=hint)
         if status in _TRANSIENT:
-            return unreachable(
-                what, f"{self._origin} answered {status} {response.reason}{said}", retry_after_s=asked_to_wait
-            )
-        return UnreachableError(f"{what}: {self._origin} answered {status} {response.reason}{said}")
+            return unreachable(what, answer, retry_after_s=retry_after(headers.get("Retry-After")))
+        return UnreachableError(f"{what}: {answer}")
 
-
-def _message(response: Response) -> str:
-    """Return the registry's own words, ": NAME_UNKNOWN: repository name not known", or ""."""
-    try:
-        body = json.loads(response.read(_ERROR_BYTES))
-        first = body["errors"][0]
-        words = [str(first[key]) for key in ("code", "message") if first.get(key)]
-    except (
-        TransientError,
-        InitializerError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ):
-        return ""
-    text = printable(": ".join(words), 200)
-    return f": {text}" if text else ""
+    def _page(self, response: Response, what: str) -> UnreachableError:
+        """Return the error for a page that came in place of content."""
+        whose = "" if response.origin == self._origin else f", where {self._origin} redirects to,"
+        return UnreachableError(
+            f"{what}: {response.speaker}{whose} answered with a page of HTML{words(response)}",
+            hint="a login page or a proxy stands before the registry: let requests below /v2/ through",
+        )
 
 
 def _first_byte(content_range: str, start: int, size: int) -> int | None:

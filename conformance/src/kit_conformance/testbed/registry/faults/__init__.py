@@ -13,6 +13,7 @@ from kit_conformance.testbed.registry.faults.answers import (
     NoHead,
     NoRange,
     Status,
+    Text,
     WrongContentRange,
     WrongLength,
     no_digest_header,
@@ -38,7 +39,12 @@ from kit_conformance.testbed.registry.faults.network import (
     Stall,
 )
 from kit_conformance.testbed.registry.faults.ranges import EarlierRange, Multipart, RefuseRange
-from kit_conformance.testbed.registry.faults.redirects import Redirect, RedirectLoop, RedirectTo
+from kit_conformance.testbed.registry.faults.redirects import (
+    Redirect,
+    RedirectLoop,
+    RedirectTo,
+    StoreRefusal,
+)
 
 __all__ = [
     "Bandwidth",
@@ -71,7 +77,9 @@ __all__ = [
     "Slices",
     "Stall",
     "Status",
+    "StoreRefusal",
     "Tamper",
+    "Text",
     "WrongContentRange",
     "WrongLength",
     "no_digest_header",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from kit_conformance.testbed.registry.auth import Bearer, errors
 from kit_conformance.testbed.registry.faults.base import Exchange, Fault
+from kit_conformance.testbed.registry.wire import Memory, Response
 
 if TYPE_CHECKING:
-    from kit_conformance.testbed.registry.wire import Request, Response
+    from kit_conformance.testbed.registry.wire import Request
 
 _CODES: Final = {
     401: "UNAUTHORIZED",
@@ -33,6 +34,19 @@ class Status(Fault):
         del exchange
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         return errors(self.status, self.code or _CODES.get(self.status, "UNKNOWN"), self.message, headers)
+
+
+@dataclass(frozen=True)
+class Text(Fault):
+    """Text that is not the protocol's, with a status: a proxy's own words, or a login page with 200."""
+
+    status: int
+    body: bytes
+    media_type: str = "text/plain"
+
+    def answer(self, exchange: Exchange) -> Response:
+        del exchange
+        return Response(self.status, {"Content-Type": self.media_type}, Memory(self.body))
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from kit_conformance.testbed.registry.faults.base import Exchange, Fault
 from kit_conformance.testbed.registry.protocol import CONTENT_PATH
-from kit_conformance.testbed.registry.wire import Request, Response
+from kit_conformance.testbed.registry.wire import Memory, Request, Response
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,19 @@ class RedirectLoop(Fault):
         return Response(
             self.status, {"Location": f"{exchange.base}{quote(exchange.request.path, safe='/:')}"}
         )
+
+
+@dataclass(frozen=True)
+class StoreRefusal(Fault):
+    """A refusal in XML, as object stores send it; its reason and its message repeat the query of the address."""
+
+    status: int = 403
+    code: str = "AccessDenied"
+    message: str = "Request has expired"
+
+    def answer(self, exchange: Exchange) -> Response:
+        query = exchange.request.query
+        text = f"<Error><Code>{self.code}</Code><Message>{self.message}: {escape(query)}</Message></Error>"
+        content = Memory(f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode())
+        headers = {"Content-Type": "application/xml"}
+        return Response(self.status, headers, content, reason=f"Refused {query}")
