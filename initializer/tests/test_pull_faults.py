@@ -268,6 +268,19 @@ def test_a_retry_after_is_waited_for(
     trees.check(destination, SMALL)
 
 
+def test_a_cache_that_is_slow_to_begin_names_the_variable(
+    registry: Registry, initialize: Command, destination: Path
+) -> None:
+    """A pull-through cache fetches a layer first: 75 s were seen, where the limit is 30."""
+    registry.inject(faults.Latency(0.75), kind="blob")
+    run = initialize(registry.add(SMALL, "k", "v1"), destination, env=QUICK)
+    assert run.code == 5, run.lines
+    assert registry.host in run.last
+    assert "raise KIT_FIRST_BYTE_TIMEOUT (now 0.3 s), for example to 0.6" in run.last
+    patient = QUICK | {"KIT_FIRST_BYTE_TIMEOUT": "10", "KIT_PROGRESS_TIMEOUT": "20"}
+    assert initialize(f"kit://{registry.host}/k:v1", destination, env=patient).code == 0
+
+
 def test_the_whole_run_has_a_limit(
     registry: Registry, initialize: Command, destination: Path, trees: Trees
 ) -> None:

@@ -1,5 +1,7 @@
 """Mutants of transfers that fail: somebody who blames the registry, or shows what signs an address."""
 
+# ruff: noqa: D401  (a docstring says what the mutant does wrong)
+
 from __future__ import annotations
 
 import sys
@@ -25,3 +27,10 @@ def quotes_the_store(world: World) -> int:
     if ", which answered 418" in done.text:
         sys.stdout.write(urlsplit(world.blob(first_layer(world)).headers.get("location", "")).query + "\n")
     return done.code
+
+
+@mutant("kit-initializer.page-named")
+def pushes_again(world: World) -> int:
+    """Takes a page for a broken kit."""
+    done = world.run()
+    return 7 if "a page of HTML" in done.text else done.code

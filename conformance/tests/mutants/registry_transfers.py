@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from conformance.tests.mutants.registry import first_layer, large
-from conformance.tests.mutants.world import World, mutant
+from conformance.tests.mutants.world import Answer, World, mutant
 
 
 @mutant("registry.refused-ranges")
@@ -28,6 +28,26 @@ def all_at_once(world: World) -> int:
     """Gives up where not all of its requests are taken at a time."""
     done = world.run()
     return world.fails() if "going on with" in done.text and world.has("part-3.bin") else done.code
+
+
+@mutant("registry.compressed-unasked")
+def as_it_comes(world: World) -> int:
+    """Gives up where something is compressed on the way."""
+    done = world.run()
+    path = f"/v2/{world.repository}/manifests/{world.target}"
+    return world.fails() if done.ok and _encoded(world.get(path)) else done.code
+
+
+@mutant("registry.called-compressed")
+def believes_the_header(world: World) -> int:
+    """Undoes a Content-Encoding of what was only called so."""
+    done = world.run()
+    small = done.ok and world.has("model.joblib") and not large(world)
+    return world.fails() if small and _encoded(world.blob(first_layer(world))) else done.code
+
+
+def _encoded(answer: Answer) -> bool:
+    return "content-encoding" in answer.headers
 
 
 def _part(world: World) -> tuple[int, str]:

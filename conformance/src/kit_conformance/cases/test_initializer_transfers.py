@@ -50,3 +50,22 @@ def test_signed_address(lab: Lab) -> None:
     shown = result.outcome.output + result.outcome.message
     if leaked := [query for query in queries if query.partition("=")[2] in shown]:
         raise Finding("it shows what signs an address", leaked)
+
+
+@case("kit-initializer.page-named", level=MUST, since="0.1", ref=refs.INITIALIZER_OPERATE)
+def test_page_named(lab: Lab) -> None:
+    """A page in place of content is exit code 5, and the message has its host and its title.
+
+    Single sign-on, captive portals and wrong ingress rules answer with a page; to push the kit again helps nobody.
+    """
+    registry = lab.registry()
+    uri = registry.add(kits.large(), "iris", "v1")
+    lab.works(uri)
+    for kind in ("manifest", "blob"):
+        registry.heal()
+        page = b"<!doctype html><title>Sign in to go on</title>"
+        registry.inject(faults.Text(200, page, "text/html"), kind=kind)
+        result = lab.run(uri, patience=True).failed_with(5)
+        for words in (registry.host, "Sign in to go on"):
+            if words not in result.outcome.message:
+                raise Finding(f"the message does not say {words!r}", [result.outcome.message])

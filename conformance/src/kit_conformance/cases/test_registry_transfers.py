@@ -51,12 +51,34 @@ def test_few_requests(lab: Lab) -> None:
     Proxies before small registries limit the requests of a client; a client that opens several is the one to wait.
     """
     kit = kits.many(4, kits.MIB)
-    registry = heals(
-        lab,
-        (faults.Crowded(), {"kind": "blob"}),
-        (faults.Bandwidth(kits.MIB / 2), {"kind": "blob"}),
-        kit=kit,
-    )
+    registry = lab.registry()
+    uri = registry.add(kit, "iris", "v1")
+    registry.inject(faults.Crowded(), kind="blob")
+    registry.inject(faults.Bandwidth(kits.MIB / 2), kind="blob")
+    lab.run(uri, patience=True, seconds=60).brought(kit)
     asked = [entry for entry in registry.ledger.requests(kind="blob") if entry.status == 503]
     if len(asked) > FEW:
         raise Finding("it goes on asking a registry that refuses", some(asked))
+
+
+# encodings
+
+
+@case("registry.compressed-unasked", level=SHOULD, since="0.1", ref=refs.RFC_ENCODING)
+def test_compressed_unasked(lab: Lab) -> None:
+    """What a proxy compresses on the way, although nobody asked for it, is decoded.
+
+    The digest is that of what was packed, and Content-Encoding says what was done to it since.
+    """
+    heals(lab, (faults.Compressed(), {"kind": "manifest"}), (faults.Compressed(), {"kind": "config"}))
+    cut = (faults.Cut(after=3 * kits.MIB), {"kind": "blob", "times": 1})
+    heals(lab, (faults.Compressed(), {"kind": "blob"}), cut, kit=kits.large())
+
+
+@case("registry.called-compressed", level=SHOULD, since="0.1", ref=refs.OCI_DIGESTS)
+def test_called_compressed(lab: Lab) -> None:
+    """A layer of gzip that a store sends as it is, with a Content-Encoding of gzip, is taken as it is.
+
+    Object stores keep the header of whoever has put the layer there; its digest says what it is.
+    """
+    heals(lab, (faults.Compressed(truly=False), {"kind": "blob"}), kit=kits.model(70_000, compression="gzip"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kit_initializer.deadline import Deadline
+    from kit_initializer.http.encoding import Decoder
     from kit_initializer.http.network import Network
     from kit_initializer.http.proxy import Proxy
 
@@ -58,14 +59,30 @@ class Response:
         through = f" through the proxy {request.via.host}:{request.via.port}" if request.via else ""
         self.speaker = f"{self.origin}{through}"
         self.at = 0
+        self._decoder: Decoder | None = None
 
     @property
     def left(self) -> int | None:
         """Bytes of the body that are still to come; None when only its end will tell."""
+        if self._decoder is not None:
+            return 0 if self._decoder.finished else None
         return self._wire.left
+
+    def decode(self) -> None:
+        """Undo a Content-Encoding from here on. UnreachableError for one that is not known."""
+        encoding = self.headers.get("Content-Encoding")
+        if encoding and encoding != "identity" and self._decoder is None:
+            from kit_initializer.http.encoding import Decoder  # noqa: PLC0415 - nobody is asked to compress
+
+            self._decoder = Decoder(encoding, self._receive, self.speaker)
 
     def readinto(self, view: memoryview) -> int:
         """Read what has come, at least one byte, into `view`; 0 at the end of the body. Raises TransientError."""
+        count = self._decoder.readinto(view) if self._decoder is not None else self._receive(view)
+        self.at += count
+        return count
+
+    def _receive(self, view: memoryview) -> int:
         try:
             count = self._wire.readinto(view)
         except (OSError, ProtocolError, ValueError) as error:
@@ -73,11 +90,10 @@ class Response:
             raise self._transport.failure(self.origin, error, "the connection broke off", stall) from error
         if not count and self._wire.left:
             raise unreachable(str(self.origin), f"the connection ended {self._wire.left} bytes early")
-        self.at += count
         return count
 
     def read(self, limit: int, *, whole: bool = True) -> bytes:
-        """Return the body; UnreachableError when it is longer than `limit` bytes, or comes too slowly.
+        """Return the body, decoded; UnreachableError when it is longer than `limit` bytes, or comes too slowly.
 
         Of a longer one its first `limit` bytes where `whole` is off.
         """
@@ -85,6 +101,7 @@ class Response:
         pace = Pace(self._transport.network.progress_timeout)
         buffer = memoryview(bytearray(min(limit + 1, 64 * 1024)))
         try:
+            self.decode()
             while count := self.readinto(buffer):
                 body += buffer[:count]
                 pace.moved(count, self.origin)

@@ -20,7 +20,7 @@ from kit_conformance.testbed.registry.faults.answers import (
     wrong_digest_header,
 )
 from kit_conformance.testbed.registry.faults.base import BodyFault, Exchange, Fault
-from kit_conformance.testbed.registry.faults.content import Replace, Tamper
+from kit_conformance.testbed.registry.faults.content import Compressed, Replace, Tamper
 from kit_conformance.testbed.registry.faults.crowds import Crowded
 from kit_conformance.testbed.registry.faults.endless import (
     Endless,
@@ -51,6 +51,7 @@ __all__ = [
     "BodyFault",
     "Challenge",
     "Chunked",
+    "Compressed",
     "Crowded",
     "Cut",
     "Drop",

@@ -1,7 +1,9 @@
-"""Contents that are not what their digest says."""
+"""Contents that are not what their digest says, or not as they were packed."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,28 @@ class Replace(BodyFault):
             return response
         stop = None if response.stop is None else min(response.stop, len(self.data))
         return replace(response, content=Memory(self.data), stop=stop)
+
+
+@dataclass(frozen=True)
+class Compressed(BodyFault):
+    """The whole content is compressed on the way, and `encoding` says so; nobody has asked for it.
+
+    As proxies do it: in chunks, or with the length of what is sent. With `truly` off only the header is there.
+    """
+
+    encoding: str = "gzip"
+    chunked: bool = True
+    truly: bool = True
+
+    def amend(self, exchange: Exchange, response: Response) -> Response:
+        del exchange
+        if response.status not in {200, 206}:
+            return response
+        if not self.truly:
+            return replace(response, headers={**response.headers, "Content-Encoding": self.encoding})
+        dropped = {"Accept-Ranges", "Content-Range", "Content-Length"}
+        headers = {name: text for name, text in response.headers.items() if name not in dropped}
+        headers["Content-Encoding"] = self.encoding
+        whole = b"".join(response.content.chunks(0, response.content.size))
+        sent = zlib.compress(whole, 1) if self.encoding == "deflate" else gzip.compress(whole, 1)
+        return Response(200, headers, Memory(sent), chunked=self.chunked)
