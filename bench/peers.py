@@ -67,7 +67,7 @@ class Peer(NamedTuple):
 
 
 def _environ(job: Job, **more: str) -> dict[str, str]:
-    # no proxies, no settings, no bytecode flags of whoever runs the benchmark
+    # no proxies, no settings, no bytecode flags of the one who runs the benchmark
     authority = str(job.origin.authority or "")
     trust = (
         dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), authority)

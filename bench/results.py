@@ -147,7 +147,7 @@ def caution(limits: Sequence[Limit]) -> str:
     longer = 400 / rate - 400 / supposed
     return (
         f"SHA-256 does {rate:,.0f} MB/s here, and did {supposed:,.0f} where the goals were set: 400 MB take"
-        f" {longer:.2f} s longer for whoever checks them, so that ratios to peers that check nothing are higher."
+        f" {longer:.2f} s longer for those that check them, so that ratios to peers that check nothing are higher."
     )
 
 

@@ -68,8 +68,8 @@ def test_a_rule_finds_its_mistake_and_no_other_does(rule: str) -> None:
 def test_what_can_be_mended_by_rule_is_mended_and_nothing_else_touched(rule: str) -> None:
     _needs(rule)
     before = BROKEN[rule].text()
-    after, mended = fix(before)
-    assert rule in {each.rule.name for each in mended}
+    after, fixed = fix(before)
+    assert rule in {each.rule.name for each in fixed}
     assert names(after) == []
     assert after.count("# keep") == before.count("# keep"), "comments are somebody's words"
     assert fix(after) == (after, [])
@@ -137,15 +137,15 @@ def test_findings_say_where(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["file", "folder", "kustomization", "its folder", "standard input"])
-@pytest.mark.parametrize("mended", [False, True])
+@pytest.mark.parametrize("fixed", [False, True])
 def test_the_known_manifest_is_judged_however_it_is_given(
     tmp_path: Path,
     way: str,
-    mended: bool,
+    fixed: bool,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = fix(SEED)[0] if mended else SEED
+    text = fix(SEED)[0] if fixed else SEED
     below = tmp_path / "below"
     below.mkdir()
     (below / "csc.yaml").write_text(text, "utf-8")
@@ -161,9 +161,9 @@ def test_the_known_manifest_is_judged_however_it_is_given(
         "its folder": below,
         "standard input": "-",
     }
-    assert cli.main(["lint", "--json", str(given[way])]) == (0 if mended else 1)
+    assert cli.main(["lint", "--json", str(given[way])]) == (0 if fixed else 1)
     found = {each["rule"] for each in json.loads(capsys.readouterr().out)}
-    assert found == set() if mended else {"container-name", "formats-place"} <= found
+    assert found == set() if fixed else {"container-name", "formats-place"} <= found
 
 
 def test_standard_input_cannot_be_mended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +201,7 @@ def test_the_command_prints_rule_place_consequence_and_mend(
     text = capsys.readouterr().out
     for rule in ("container-name", "formats-place"):
         assert f"error {rule}\n" in text
-        assert f"mend: {RULES[rule].mend}\n" in text
+        assert f"fix: {RULES[rule].remedy}\n" in text
         assert RULES[rule].consequence in text
 
 
@@ -209,7 +209,7 @@ def test_the_command_mends_in_place(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "csc.yaml"
     path.write_text(SEED, "utf-8")
     assert cli.main(["lint", "--fix", str(tmp_path)]) == 0
-    assert "mended container-name" in capsys.readouterr().out
+    assert "fixed container-name" in capsys.readouterr().out
     assert names(path.read_text("utf-8")) == []
 
 

@@ -88,7 +88,7 @@ class Page(HTMLParser):
         ([State.PASS, State.WARN, State.XFAIL, State.NOT_SUPPORTED, State.SKIPPED], "conformant"),
         ([State.PASS, State.FAIL], "not-conformant"),
         ([State.PASS, State.XPASS], "not-conformant"),
-        ([State.FAIL, State.ERROR], "error"),  # whoever could not look cannot judge
+        ([State.FAIL, State.ERROR], "error"),  # who could not look cannot judge
     ],
 )
 def test_verdict(states: list[State], expected: str) -> None:

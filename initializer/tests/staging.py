@@ -60,3 +60,15 @@ def recorded(
     file = io.BytesIO()
     write(file, state, [kit], [*map(bytes, Listing(entries).lines()), *map(path_line, paths)])
     return file.getvalue()
+
+
+def abandoned(folder: Path) -> Path:
+    """Return the staging of a run of this machine that was killed."""
+    with opened(folder) as made:
+        staging = made.staging()
+        left = Path(staging.path)
+        saved = left.with_name(left.name + "-killed")
+        (left / "kit-0").mkdir()
+        left.rename(saved)
+        staging.remove()
+    return saved

@@ -55,4 +55,4 @@ def test_any_input_gives_a_result_or_our_own_error(name: str) -> None:
         finally:
             shutil.rmtree(folder)
         done += 1
-    print(f"{name}: {done} examples")  # noqa: T201 - for whoever asked for a longer run
+    print(f"{name}: {done} examples")  # noqa: T201 - for those who asked for a longer run

@@ -167,7 +167,7 @@ def _explain_rule(name: str) -> int:
             f"there is neither a case nor a rule of lint called {name!r}; `kit-conformance list` has them"
         )
     say(
-        f"{rule.name}: {rule.title}\n\n{textwrap.fill(rule.consequence, 100)}\n\nmend: {rule.mend}\nsee: {rule.ref}"
+        f"{rule.name}: {rule.title}\n\n{textwrap.fill(rule.consequence, 100)}\n\nfix: {rule.remedy}\nsee: {rule.ref}"
     )
     return 0
 

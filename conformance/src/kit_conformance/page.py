@@ -51,8 +51,8 @@ def _case(each: Case) -> Iterator[str]:
 
 
 def _rules() -> Iterator[str]:
-    yield "| rule | level | what is wrong | what KServe makes of it | mend | `--fix` |\n|---|---|---|---|---|---|"
+    yield "| rule | level | what is wrong | what KServe makes of it | remedy | `--fix` |\n|---|---|---|---|---|---|"
     for rule in RULES.values():
         fixed = "yes" if rule.fixable else ""
-        cells = (f"[`{rule.name}`]({rule.ref})", rule.level, rule.title, rule.consequence, rule.mend, fixed)
+        cells = (f"[`{rule.name}`]({rule.ref})", rule.level, rule.title, rule.consequence, rule.remedy, fixed)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

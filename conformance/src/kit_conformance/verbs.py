@@ -28,7 +28,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
         epilog="exit codes: 0 no error, 1 errors (with --strict also warnings), 2 there is nothing to judge",
     )
     checking.add_argument("path", nargs="+", help="files, folders, kustomizations, or - for standard input")
-    checking.add_argument("--fix", action="store_true", help="mend in place what can be mended by rule")
+    checking.add_argument("--fix", action="store_true", help="fix in place what can be fixed by rule")
     checking.add_argument("--strict", action="store_true", help="let warnings count as errors")
     checking.add_argument("--json", action="store_true", help="print the findings as JSON")
     checking.set_defaults(verb=_lint)
@@ -63,7 +63,7 @@ def _lint(given: argparse.Namespace) -> int:
     else:
         for each in found.findings:
             _say(f"{each.place}: {each.rule.level} {each.rule.name}\n  {each.what}")
-            _say(f"  KServe: {each.rule.consequence}\n  mend: {each.rule.mend}")
+            _say(f"  KServe: {each.rule.consequence}\n  fix: {each.rule.remedy}")
         warnings = len(found.findings) - found.errors
         _say(f"{found.objects} objects: {found.errors} errors, {warnings} warnings")
     if not found.objects:
@@ -74,20 +74,20 @@ def _lint(given: argparse.Namespace) -> int:
 def _mend(paths: Iterable[str]) -> None:
     for name in paths:
         if name == "-":
-            raise lint.LintError("standard input cannot be mended in place")
+            raise lint.LintError("standard input cannot be fixed in place")
         path = Path(name)
         for each in lint.sources(path) if path.is_dir() else [path]:
             try:
                 before = each.read_text("utf-8")
-                after, mended = lint.fix(before, str(each))
+                after, fixed = lint.fix(before, str(each))
                 if after != before:
                     put(each, after)
             except UnicodeDecodeError:
                 continue  # named by what follows
             except OSError as error:
-                raise lint.LintError(f"{each} cannot be mended: {error}") from error
-            for finding in mended:
-                _say(f"{each}: mended {finding.rule.name}")
+                raise lint.LintError(f"{each} cannot be fixed: {error}") from error
+            for finding in fixed:
+                _say(f"{each}: fixed {finding.rule.name}")
 
 
 def _json(each: lint.Finding) -> dict[str, object]:
@@ -101,7 +101,7 @@ def _json(each: lint.Finding) -> dict[str, object]:
         "path": list(each.path),
         "what": each.what,
         "consequence": each.rule.consequence,
-        "mend": each.rule.mend,
+        "remedy": each.rule.remedy,
         "fixable": each.rule.fixable,
         "ref": each.rule.ref,
     }

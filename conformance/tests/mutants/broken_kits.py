@@ -2,7 +2,7 @@
 
     python broken_kits.py MUTANT KIT WORD…
 
-Without a mutant ("") it is a Kit with two known mistakes mended: it verifies what it unpacks, because it pulls first,
+Without a mutant ("") it is a Kit with two known mistakes fixed: it verifies what it unpacks, because it pulls first,
 and it unpacks over what is there. So each of these can be broken like anything else. It knows the words of Kit
 1.0 and later. For the mutants of `kit.subject-…` it is the subject that is broken: see `others.py`.
 """
@@ -57,7 +57,7 @@ class Call:
         return subprocess.run([self.real, *words], check=False).returncode
 
     def run(self) -> int:
-        """Do what was asked, with the two mistakes mended."""
+        """Do what was asked, with the two mistakes fixed."""
         if self.verb != "unpack":
             return self.kit(*self.words)
         plain = [word for word in self.words if word == "--plain-http"]
@@ -108,7 +108,7 @@ class BrokenKit(NamedTuple):
 
 
 BROKEN_KITS: dict[str, BrokenKit] = {}
-# What every Kit at hand does wrong and a wrapper cannot mend: Kit itself is the mutant.
+# What every Kit at hand does wrong and a wrapper cannot fix: Kit itself is the mutant.
 BY_NATURE = frozenset({"kit.odd-names"})
 
 
@@ -238,8 +238,8 @@ def no_parent(call: Call) -> int:
 
 
 def wrap(folder: Path, name: str, real: str) -> Path:
-    """Write a program into a folder that is this broken Kit (the mended one, for ""), and return its path."""
-    path = folder / f"kit-{name or 'mended'}"
+    """Write a program into a folder that is this broken Kit (the fixed one, for ""), and return its path."""
+    path = folder / f"kit-{name or 'fixed'}"
     words = " ".join(f"'{word}'" for word in (sys.executable, "-I", __file__, name, real))
     path.write_text(f'#!/bin/sh\nexec {words} "$@"\n', "utf-8")
     path.chmod(0o755)

@@ -1,6 +1,6 @@
 """Every way a run can fail: one base, a leaf per cause, each with a slug, an exit code and a hint.
 
-The exit codes and slugs are a contract with whoever reads `kubectl get inferenceservice -o yaml`: KServe copies both
+The exit codes and slugs are a contract with those who read `kubectl get inferenceservice -o yaml`: KServe copies both
 into `status.modelStatus.lastFailureInfo`.
 """
 

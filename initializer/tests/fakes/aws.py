@@ -52,7 +52,7 @@ def sts(request: Asked) -> Answer:
 
 
 def pod_identity(request: Asked) -> Answer:
-    """Credentials of the EKS Pod Identity agent, for whoever shows the token of the service account."""
+    """Credentials of the EKS Pod Identity agent, for a process that shows the token of the service account."""
     if request.headers.get("authorization") != IDENTITY:
         return Answer(403, "{}")
     found = {

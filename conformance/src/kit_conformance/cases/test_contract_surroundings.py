@@ -55,7 +55,7 @@ def _all_readable(result: Result) -> None:
 def test_read_only_folders(lab: Lab) -> None:
     """A folder packed without write permission can be unpacked by a user who is not root.
 
-    Files below it are written after it: whoever sets its mode first locks himself out.
+    Files below it are written after it: an initializer that sets its mode first can no longer write.
     """
     kit = kits.of({"model/weights.bin": b"weights"}, path="model", modes={"model": 0o555})
     lab.run(lab.place(kit), uid=lab.some_uid).brought(kit)

@@ -142,7 +142,7 @@ def test_integrity_before_content(lab: Lab) -> None:
 def test_unsafe(lab: Lab) -> None:
     """Content that must not be unpacked, or cannot be, is exit code 8.
 
-    The kit has to be packed again, or whoever packed it has to be asked.
+    The kit has to be packed again; ask those who packed it.
     """
     for name in ("path-parent", "link-absolute", "clash-different", "tar-no-tar"):
         uri = lab.place(hostile.BY_NAME[name].kit(), name)

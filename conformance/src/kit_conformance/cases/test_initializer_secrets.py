@@ -42,7 +42,7 @@ def test_secret_repeated(lab: Lab) -> None:
 def test_token_scope(lab: Lab) -> None:
     """A token is asked for the kit's repository and for pull, whatever scope the registry names.
 
-    A token with the rights to push or delete elsewhere would be handed to whoever answers for the registry.
+    A token with the rights to push or delete elsewhere would be handed to a server that poses as the registry.
     """
     registry = lab.registry(auth=Bearer(_USERS))
     uri = registry.add(kits.plain(), "iris", "v1")

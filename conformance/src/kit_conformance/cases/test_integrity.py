@@ -141,7 +141,7 @@ def test_other_pair(lab: Lab) -> None:
 def test_config_digest(lab: Lab) -> None:
     """A changed config is refused.
 
-    The config says which layer goes where: whoever changes it decides which file becomes the model.
+    The config says which layer goes where: a change decides which file becomes the model.
     """
     kit = kits.plain()
     registry = lab.registry()

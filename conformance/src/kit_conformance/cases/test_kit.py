@@ -128,7 +128,7 @@ def test_unpacks_old(lab: Lab) -> None:
 def test_unpacks_gzip(lab: Lab) -> None:
     """It unpacks compressed layers of its own layout.
 
-    Compression is up to whoever packs.
+    Those who pack choose the compression.
     """
     number = kit_of(lab).number
     layout = "0.4.0" if number < OLD else "1.7.0"
@@ -139,7 +139,7 @@ def test_unpacks_gzip(lab: Lab) -> None:
 def test_unpacks_new(lab: Lab) -> None:
     """It unpacks what Kit 1.10 packs to the right places.
 
-    Its manifest says more than older ones; whoever does not know that may ignore it.
+    Its manifest says more than older ones; an older initializer may ignore that.
     """
     _unpacks(lab, pack(FILES, recipe((1, 7, 0)), as_kit="1.10.0"))
 

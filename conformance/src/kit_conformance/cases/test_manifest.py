@@ -26,7 +26,7 @@ def _of(rule: Rule) -> Callable[[Lab], None]:
         found = check(objects, [rule.name]).findings
         if found:
             lines = [f"{each.place}: {each.what}" for each in found]
-            raise Finding(f"{rule.title}: {rule.mend}", lines)
+            raise Finding(f"{rule.title}: {rule.remedy}", lines)
 
     test.__name__ = test.__qualname__ = f"test_{rule.name.replace('-', '_')}"
     test.__doc__ = f"Nowhere: {rule.title}.\n\n{rule.consequence}"

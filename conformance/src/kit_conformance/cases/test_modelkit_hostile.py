@@ -194,7 +194,7 @@ def test_links(lab: Lab) -> None:
 def test_kinds(lab: Lab) -> None:
     """Devices, FIFOs, sparse files and every other kind of entry are refused.
 
-    Kit packs files and folders. A FIFO hangs whoever opens it, a device is the node's.
+    Kit packs files and folders. A program that opens a FIFO hangs, and a device is the node's.
     """
     _refuses(lab, "kinds")
 

@@ -288,7 +288,7 @@ def test_redirect_without_password(lab: Lab) -> None:
 def test_login_not_first(lab: Lab) -> None:
     """No password is sent to a registry that has not asked for one.
 
-    A typing error in the host would give it to whoever runs that one.
+    A typing error in the host would give it to a stranger.
     """
     kit = kits.plain()
     registry = lab.registry()

@@ -103,7 +103,7 @@ def test_token_moved(lab: Lab) -> None:
 def test_token_moved_without_login(lab: Lab) -> None:
     """The login does not follow a token service that redirects to another origin.
 
-    The registry has not named that one, and whoever runs it would learn the password.
+    The registry has not named that one, which would learn the password.
     """
     registry = lab.registry(auth=Bearer(_USERS), tls=True)
     uri = registry.add(kits.model(), "iris", "v1")

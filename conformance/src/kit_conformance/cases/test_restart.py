@@ -18,7 +18,7 @@ from kit_conformance.testbed.registry import faults
 if TYPE_CHECKING:
     from kit_conformance.lab import Lab
 
-_GRACE: Final = 10.0  # seconds; Kubernetes gives 30, and whoever waits for them delays every rollout
+_GRACE: Final = 10.0  # seconds; Kubernetes gives 30, and to wait for all of them delays every rollout
 
 
 @case("restart.second-run", level=MUST, since="0.1", ref=refs.K8S_INIT, any_registry=True)
@@ -103,7 +103,7 @@ def test_killed_run(lab: Lab) -> None:
 def test_killed_run_leaves_nothing(lab: Lab) -> None:
     """What a killed run leaves behind is nothing that a server would load.
 
-    A LocalModelCache's folder is mounted by whoever asks, whether or not a job has completed there.
+    Any pod may mount a LocalModelCache's folder, whether or not a job has completed there.
     """
     registry = lab.registry()
     uri = registry.add(kits.large(), "iris", "v1")

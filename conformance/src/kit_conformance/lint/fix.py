@@ -1,4 +1,4 @@
-"""The mechanical mends, made in the text: comments and everything that is right stay as they are."""
+"""The mechanical fixes, made in the text: comments and everything that is right stay as they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kit_conformance.lint.objects import Object, Path_
 
-_LIMIT: Final = 100  # mends of one file; each is followed by another look
+_LIMIT: Final = 100  # fixes of one file; each is followed by another look
 _RESTRICTED: Final = (
     "allowPrivilegeEscalation: false",
     "capabilities: {drop: [ALL]}",
@@ -33,21 +33,21 @@ class _Edit(NamedTuple):
 
 
 def fix(text: str, source: str = "") -> tuple[str, list[Finding]]:
-    """Return a manifest with everything mended that can be by rule, and what was mended.
+    """Return a manifest with everything fixed that can be by rule, and what was fixed.
 
-    One thing is mended at a time and the result read again, so that no mend works with the places of another.
+    One thing is fixed at a time and the result read again, so that no fix works with the places of another.
     """
-    mended: list[Finding] = []
+    fixed: list[Finding] = []
     for _ in range(_LIMIT):
         for finding in check(parse(text, source)).findings:
             edits = list(_MENDS[finding.rule.name](text, finding)) if finding.rule.name in _MENDS else []
             if edits:
                 text = _apply(text, edits)
-                mended.append(finding)
+                fixed.append(finding)
                 break
         else:
             break
-    return text, mended
+    return text, fixed
 
 
 def _apply(text: str, edits: list[_Edit]) -> str:

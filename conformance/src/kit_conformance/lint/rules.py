@@ -1,4 +1,4 @@
-"""The rules: what is wrong, what KServe makes of it, and how it is mended. `checks.py` finds it."""
+"""The rules: what is wrong, what KServe makes of it, and how to fix it. `checks.py` finds it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rule(NamedTuple):
     level: str
     title: str
     consequence: str
-    mend: str
+    remedy: str
     ref: str
     fixable: bool = False
 

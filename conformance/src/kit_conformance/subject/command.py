@@ -151,7 +151,7 @@ class Running:
     def watch(self) -> None:
         """Note the largest memory that any process of the group holds, until the command ends.
 
-        The kernel's own account (ru_maxrss) begins with the memory of whoever forked, which is us.
+        The kernel's own account (ru_maxrss) begins with the memory of the process that forked, which is us.
         """
 
         def look() -> None:

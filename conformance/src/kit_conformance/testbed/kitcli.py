@@ -113,7 +113,7 @@ def bring(version: str, *, mirror: str = "", cache: Path | None = None) -> Path:
         said = KitCLI(binary, Path(folder)).version
         if said != version:
             raise KitNotFoundError(f"the release of Kit {version} says that it is {said}")
-        binary.replace(target)  # atomic: whoever comes at the same time replaces it by the same
+        binary.replace(target)  # atomic: another run at the same time replaces it by the same
     return target
 
 

@@ -36,7 +36,7 @@ class TransientError(Exception):
 
 
 class StoppedError(InitializerError):
-    """The run has been called off; whoever called it off knows why."""
+    """The run has been called off, and the caller knows why."""
 
 
 class Pace:

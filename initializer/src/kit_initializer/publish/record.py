@@ -2,7 +2,7 @@
 
 The record is written before the first rename and completed after the last, so that whenever a run is killed the next
 one knows which files it may replace or remove. It guards against accidents (a killed run, a full disk, a node that
-lost power), which is why a CRC-32 of each file is enough: whoever can write to the volume could rewrite a stronger
+lost power), which is why a CRC-32 of each file is enough: who can write to the volume could rewrite a stronger
 digest as well. What came over the network has been checked against its SHA-256 before.
 
 It is one JSON document, written and read as lines, so that its size costs no memory:

@@ -186,7 +186,7 @@ class Authorizer:
     def _ask(self, url: str, headers: dict[str, str], body: bytes | None) -> tuple[Response, Origin]:
         """Ask a token service, which may redirect, and return the response and whose it is.
 
-        A login stays at the origin that the registry has named: whoever is redirected to would read it, or give a
+        A login stays at the origin that the registry has named: another server would read it, or give a
         token of nobody's in its place, and the registry be blamed for that. A body is sent again by 307 and 308 alone.
         """
         named = origin_of(url)

@@ -93,7 +93,7 @@ class Origin:
                     self._threads.discard(threading.current_thread())
 
         thread = threading.Thread(target=run, name=f"registry-{self.name}", daemon=True)
-        with self._lock:  # whoever closes the origin joins what is in the set, which must have been started
+        with self._lock:  # closing the origin joins what is in the set, which must have been started
             self._threads.add(thread)
             thread.start()
 

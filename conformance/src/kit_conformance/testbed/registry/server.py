@@ -222,7 +222,7 @@ class Registry:
         entry.faults = tuple(type(fault).__name__ for fault in faults)
         response = refusal
         for fault in faults:
-            answer = fault.answer(exchange)  # asked of all: those that wait do so whoever answers
+            answer = fault.answer(exchange)  # asked of all: those that wait do so whichever one answers
             response = response or answer
         response = response or self._respond(origin, request)
         for fault in faults:

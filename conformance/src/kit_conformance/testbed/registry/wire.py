@@ -271,7 +271,7 @@ class Connection:
                 raise ConnectionEndError("left")
 
     def shutdown(self) -> None:
-        """End the connection from another thread: whoever reads or writes here is woken."""
+        """End the connection from another thread, and wake what reads or writes here."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 

@@ -74,7 +74,7 @@ def bring(
 
     `login` is used for the reference's own host only. `on_line` is given each line that Kit prints. Raises
     UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the store),
-    UnreachableError (the deadline) and KitFailedError with Kit's last line: whoever knows the registry may then look
+    UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may then look
     for the cause there.
     """
     kit = KitCLI(_find(settings.environ.get("PATH", os.defpath)), staging, settings, deadline, on_line)
