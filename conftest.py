@@ -28,6 +28,9 @@ hypothesis.settings.load_profile("here")
 
 NEEDS = {
     "docker-registry": "a registry binary: `apt-get install docker-registry`",
+    "crane": "`go install github.com/google/go-containerregistry/cmd/crane@v0.22.0`",
+    "distribution": "`registry`: `go install github.com/distribution/distribution/v3/cmd/registry@v3.0.0`",
+    "registry:2": "the image: `docker pull registry:2`",
     "docker": "a Docker daemon that answers `docker info`",
     "kit": "a Kit binary: `kit` on the PATH, or its path in KIT",
     "mount": "the right to mount a tmpfs: user namespaces (`unshare --map-root-user --mount true`)",
@@ -37,13 +40,18 @@ NEEDS = {
 @cache
 def is_here(need: str) -> bool:
     """Tell whether this machine has what an interop test asks for."""
-    commands = {"docker": ["docker", "info"], "mount": ["unshare", "--map-root-user", "--mount", "true"]}
+    commands = {
+        "docker": ["docker", "info"],
+        "registry:2": ["docker", "image", "inspect", "registry:2"],
+        "mount": ["unshare", "--map-root-user", "--mount", "true"],
+    }
     if need in commands:
         command = commands[need]
-        return bool(shutil.which(command[0])) and not subprocess.call(  # noqa: S603 -- one of the two above
+        return bool(shutil.which(command[0])) and not subprocess.call(  # noqa: S603 -- one of those above
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30
         )
-    return shutil.which(os.environ.get("KIT", "kit") if need == "kit" else need) is not None
+    binaries = {"kit": os.environ.get("KIT", "kit"), "distribution": "registry"}
+    return shutil.which(binaries.get(need, need)) is not None
 
 
 def needs_of(item: pytest.Item) -> set[str]:
