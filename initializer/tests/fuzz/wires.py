@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -52,6 +53,12 @@ _PIECES = [
         b"x" * 9000,
         b"Content-Length: 5\r\n",
     ),
+]
+_SAID = [
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>no &#27; &bogus;</Message></Error>",
+    b"<html><title>Sign in</title>" + b"<" * 5000,
+    b"the upstream is busy \x1b[31m\xc2\x9b",
+    b'{"error": "x", "error_description": ["y"]}',
 ]
 _FIELDS = [
     b'WWW-Authenticate: Bearer realm="http://%(host)s/token",service="r",scope="repository:k:pull"',
@@ -132,6 +139,10 @@ class _Server:
             body = dumped(
                 {"errors": altered([{"code": "DENIED", "message": "no", "detail": {}}], dice)}
             ).encode()
+        if status[:1] != b"2" and dice.random() < 0.3:
+            body = dice.choice(_SAID)
+        if dice.random() < 0.2:
+            body = gzip.compress(body, mtime=0)
         fields = [
             each.replace(b"%(host)s", self._host.encode())
             for each in dice.sample(_FIELDS, dice.choice([0, 1, 2, 3]))
