@@ -182,6 +182,10 @@ class Repository:
                     response.at = at
                     return response
             if response.status == 206 or response.status in _NO_RANGES:
+                came = "sent another part" if response.status == 206 else f"answered {response.status}"
+                self._registry.say(
+                    f"{what}: asked for the bytes from {start} on, {response.origin} {came}; asking for the whole"
+                )
                 response.close()
                 response = self._get(url, {}, what, remember=digest)
         else:
