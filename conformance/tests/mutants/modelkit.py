@@ -283,26 +283,23 @@ def links(world: World) -> int:
     return done.code
 
 
-@mutant("modelkit.bombs")
-def hoards(world: World) -> int:
-    """Holds what a header announces in memory."""
-    done = world.run()
-    if world.repository == "bomb-pax":
-        hoard = bytearray(b"x") * 600_000_000
-        time.sleep(0.2)
-        del hoard
-    return done.code
+def _hoards(case: str, repository: str, what: str) -> None:
+    """Make somebody who holds too much in memory."""
+
+    def broken(world: World) -> int:
+        done = world.run()
+        if world.repository == repository:
+            hoard = bytearray(b"x") * 600_000_000
+            time.sleep(0.2)
+            del hoard
+        return done.code
+
+    broken.__doc__ = what
+    mutant(case)(broken)
 
 
-@mutant("modelkit.config-bombs")
-def reads_any_config(world: World) -> int:
-    """Holds each value of a config in memory, many times over."""
-    done = world.run()
-    if world.repository == "config-deep":
-        hoard = bytearray(b"x") * 600_000_000
-        time.sleep(0.2)
-        del hoard
-    return done.code
+_hoards("modelkit.bombs", "bomb-pax", "Holds what a header announces in memory.")
+_hoards("modelkit.config-bombs", "config-deep", "Holds each value of a config in memory, many times over.")
 
 
 @mutant("modelkit.refused-leaves-nothing")

@@ -79,6 +79,6 @@ def test_compressed_unasked(lab: Lab) -> None:
 def test_called_compressed(lab: Lab) -> None:
     """A layer of gzip that a store sends as it is, with a Content-Encoding of gzip, is taken as it is.
 
-    Object stores keep the header of whoever has put the layer there; its digest says what it is.
+    Object stores keep the header that the layer was uploaded with; its digest says what it is.
     """
     heals(lab, (faults.Compressed(truly=False), {"kind": "blob"}), kit=kits.model(70_000, compression="gzip"))
