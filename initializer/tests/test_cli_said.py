@@ -9,19 +9,66 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from initializer.tests.destinations import KIT
+from initializer.tests.conftest import failed
+from initializer.tests.destinations import KIT, KITFILE
+from kit_conformance.testbed.kits import Noise, pack
+from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
     from initializer.tests.conftest import Command
     from kit_conformance.testbed.registry import Registry
 
 
-def test_help_and_version_need_nothing(initialize: Command) -> None:
-    for argument in ("-h", "--help"):
-        run = initialize(argument)
-        assert (run.code, run.message) == (0, "")
-        assert "usage: kit-initializer SRC DEST" in run.last
-    assert initialize("--version").last.startswith("kit-initializer 0.")
+def printed(*arguments: str, **environ: str) -> str:
+    """Return what goes to standard output, when nothing goes anywhere else."""
+    command = [sys.executable, "-m", "kit_initializer", *arguments]
+    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, timeout=30, check=True)
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def test_help_and_version_go_to_standard_output() -> None:
+    assert printed("-h") == printed("--help") == printed("-h", LC_ALL="C", PYTHONUTF8="0")
+    lines = printed("-h").splitlines()
+    assert lines[0].startswith("usage: kit-initializer SRC DEST")
+    assert all(len(line) <= 100 for line in lines)
+    for words in (
+        "KIT_UNPACK_FLAGS ",
+        "KIT_PASSWORD ",
+        " 0 ",
+        " 7 ",
+        " 143 ",
+        "kit://localhost:5000/iris:v1",
+    ):
+        assert any(words in line for line in lines), words
+    assert printed("--version").startswith("kit-initializer 0.")
+
+
+def test_help_for_nobody() -> None:
+    command = f"{sys.executable} -m kit_initializer --help >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_flag_as_an_argument_is_explained(initialize: Command, destination: Path) -> None:
+    for arguments in (
+        ["--plain-http", "kit://r.example/m:v1", destination],
+        ["kit://r.example/m:v1", "--filter=model"],
+    ):
+        run = initialize(*arguments)
+        flag = "--plain-http" if "--plain-http" in arguments else "--filter"
+        failed(run, 2, "usage", f"{flag} is an argument", f"KIT_UNPACK_FLAGS to {flag}")
+    run = initialize("--proxy=http://ann:grey-otter@p.example", "kit://r.example/m:v1", destination)
+    assert "grey-otter" not in run.last
+
+
+def test_progress_can_be_turned_off(registry: Registry, initialize: Command, destination: Path) -> None:
+    """The download takes longer than the five seconds after which there would be a line."""
+    uri = registry.add(pack({"model/w": Noise(1_000_000)}, KITFILE), "k", "v1")
+    registry.inject(faults.Bandwidth(160_000), kind="blob")
+    run = initialize(uri, destination, KIT_UNPACK_FLAGS="--plain-http --progress=none")
+    assert (run.code, len(run.lines)) == (0, 1), run.lines
+    assert run.seconds > 5
 
 
 def test_json_lines(registry: Registry, initialize: Command, destination: Path) -> None:

@@ -6,6 +6,7 @@ people in the termination log, which it copies to the InferenceService's status.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING, NoReturn
@@ -34,11 +35,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do one run and return its exit code."""
     if arguments and arguments[0] in {"-h", "--help"}:
-        _write(USAGE)
-        return 0
+        from kit_initializer import help as helping  # noqa: PLC0415 - 5 ms, for people alone
+
+        return _print(helping.text(USAGE))
     if list(arguments) == ["--version"]:
-        _write(f"kit-initializer {__version__}")
-        return 0
+        return _print(f"kit-initializer {__version__}\n")
     os.umask(0)  # modes are set where files are made, and servers run as other users
     reporter = Reporter(_write)
     message_path = environ.get("KIT_TERMINATION_LOG") or DEFAULTS["KIT_TERMINATION_LOG"]
@@ -66,8 +67,21 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _print(text: str) -> int:
+    """Print to standard output what was asked for, whatever the locale, and whether or not somebody reads it."""
+    with contextlib.suppress(OSError):
+        os.write(1, text.encode())
+    return 0
+
+
 def _pairs(arguments: Sequence[str], reporter: Reporter) -> list[Pair]:
     """Return the pairs of argv; nothing is fetched unless all of them make sense."""
+    flag = next((each.partition("=")[0] for each in arguments if each.startswith("--")), "")
+    if flag:
+        raise UsageError(
+            f"{flag} is an argument, and the initializer takes none but SRC and DEST",
+            hint=f"set the environment variable KIT_UNPACK_FLAGS to {flag}",
+        )
     if not arguments or len(arguments) % 2:
         raise UsageError(
             f"expected pairs of SRC and DEST, got {len(arguments) or 'no'} arguments", hint=USAGE

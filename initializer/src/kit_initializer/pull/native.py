@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from kit_initializer.errors import EmptyError, UnsafeContentError
 from kit_initializer.publish import explain
 from kit_initializer.pull.layers import Crew, Target, jobs_for
-from kit_initializer.report import Progress
+from kit_initializer.report import PROGRESS_S, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,8 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
     for destination, count in needed.items():
         destination.room(count)
     jobs = jobs_for(targets)
-    progress = Progress(reporter, sum(job.part.layer.size for job in jobs))
+    every_s = PROGRESS_S if settings.progress else math.inf
+    progress = Progress(reporter, sum(job.part.layer.size for job in jobs), every_s=every_s)
     Crew(jobs, registry, progress, settings.concurrency).run()
     for pull in pulls:
         content = pull.contents
