@@ -21,7 +21,7 @@ Everything but the pairs of source and destination is set by the environment, wh
 on is exit 2, and says what to write instead. Names that are not in these tables are ignored, also those that begin
 with `KIT_`: a Service named `kit` makes Kubernetes add such names to every pod. An empty value is as good as none.
 
-Set them as `env` of the container in the ClusterStorageContainer. Whoever has a secret to give takes `valueFrom` with
+Set them as `env` of the container in the ClusterStorageContainer. For a secret use `valueFrom` with
 `secretKeyRef` and `optional: true`: without `optional`, pods in namespaces without the secret do not start. How logins
 are found is told in [credentials](credentials.md), what `KIT_UNPACK_FLAGS` may hold in [flags](flags.md).
 

@@ -132,7 +132,7 @@ def test_a_killed_initializer_is_healed(scenario: Scenario, container: Container
 def test_a_tampered_layer_is_not_served(scenario: Scenario, container: Container, tmp_path: Path) -> None:
     """A layer with one flipped bit ends the initializer with a failure.
 
-    Whoever can write to the registry's storage would otherwise choose the model.
+    One who can write to the registry's storage would otherwise choose the model.
     """
     scenario.begin()
     (tmp_path / "model.bin").write_bytes(scenario.name.encode() * 500)  # nobody else's blob

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +100,15 @@ def test_killed_at_every_step_with_a_record_elsewhere(
             assert step > 5
             return
     pytest.fail("the run never came to its end")
+
+
+def test_the_folder_is_the_runs_to_write(registry: Registry, initialize: Command, tmp_path: Path) -> None:
+    """Another user who could write there would choose what the next run removes."""
+    folder = tmp_path / "records" / "of" / "models"
+    run = initialize(registry.add(KIT, "iris", "v1"), tmp_path / "mnt", KIT_RECORD=str(folder))
+    assert run.code == 0
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (folder, *folder.parents[:2])] == [0o755] * 3
+    assert [stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()] == [0o644]
 
 
 def test_a_folder_in_the_destination_is_refused(

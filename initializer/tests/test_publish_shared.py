@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_that_a_neighbour_swaps_for_a_link_is_not_followed(tmp_path: Path) -> None:
-    """Whoever can write to the volume swaps a folder for a link while files go into it; nothing lands outside."""
+    """A neighbour on the volume swaps a folder for a link while files go into it; nothing lands outside."""
     outside = tmp_path / "outside"
     outside.mkdir()
     for number in range(40):

@@ -89,6 +89,18 @@ def test_a_tag_that_is_not_there_stays_that(initialize: Command, destination: Pa
         assert [kind for kind, _, _ in asked(registry)] == ["manifest", "ping", "manifest"]
 
 
+def test_a_registry_that_has_served_strangers_is_not_asked_again(
+    initialize: Command, destination: Path
+) -> None:
+    """It has no more for those who log in: a layer that is not there costs no request more."""
+    with Registry() as registry:
+        registry.inject(faults.Status(404), kind="blob")
+        run = initialize(registry.add(KIT, "k", "v1"), destination, env=ANN)
+        assert run.code == 3, run.lines
+        assert {kind for kind, _, _ in asked(registry)} == {"manifest", "config", "blob"}
+        assert {how for _, how, _ in asked(registry)} == {"none"}
+
+
 def test_an_identity_token_alone_is_not_sent_unasked(initialize: Command, destination: Path) -> None:
     with Registry(auth=Hiding(Basic(USERS), asks=False)) as registry:
         config = json.dumps({"auths": {registry.host: {"identitytoken": "red-fox"}}})

@@ -17,6 +17,17 @@ MODEL: Final = "model.joblib"
 MIB: Final = 1024 * 1024
 
 
+def child(parent: str) -> ModelKit:
+    """Return a kit of code that takes its model from a parent, `host/repository:tag`."""
+    kitfile = {
+        "manifestVersion": "1.0.0",
+        "package": {},
+        "model": {"path": parent},
+        "code": [{"path": "c.py"}],
+    }
+    return pack({"c.py": b"c"}, kitfile)
+
+
 @cache
 def plain(name: str = "iris", size: int = 3000) -> ModelKit:
     """Return a kit with a layer of each old type: model, code, dataset, docs."""

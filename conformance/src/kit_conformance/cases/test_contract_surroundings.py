@@ -145,7 +145,7 @@ def test_harmless_environment(lab: Lab) -> None:
 def test_cloud_identity(lab: Lab) -> None:
     """A cloud identity in the pod does not stand in the way of a registry that is not that cloud's.
 
-    EKS puts AWS_ROLE_ARN into every container of a pod whose service account has a role. Whoever takes that
+    EKS puts AWS_ROLE_ARN into every container of a pod whose service account has a role. An initializer that takes that
     for an order to log in to ECR cannot bring a public kit there.
     """
     kit = kits.plain()

@@ -40,7 +40,7 @@ def _ends(result: Result, code: int, slug: str) -> Result:
 def test_usage(lab: Lab) -> None:
     """Wrong arguments and settings are exit code 2.
 
-    Whoever sees it knows that the manifest is wrong, not the registry.
+    The reader knows then that the manifest is wrong, not the registry.
     """
     uri = lab.place(kits.plain())
     _ends(lab.run(arguments=[uri]), 2, "usage")

@@ -119,19 +119,11 @@ def test_login_of_one_registry(lab: Lab) -> None:
 def test_parent_without_login(lab: Lab) -> None:
     """A parent kit on another host is asked for without the child's login.
 
-    Whoever packs a kit writes its parent's host; he must not learn the password of those who pull it.
+    Those who pack a kit write its parent's host, and must not learn the password of those who pull it.
     """
     mine, other = lab.registry(auth=Basic(_USERS)), lab.registry(auth=Basic({"bob": "another-password"}))
     other.add(kits.plain(), "base", "v1")
-    child = pack(
-        {"c.py": b"c"},
-        {
-            "manifestVersion": "1.0.0",
-            "package": {},
-            "model": {"path": f"{other.host}/base:v1"},
-            "code": [{"path": "c.py"}],
-        },
-    )
+    child = kits.child(f"{other.host}/base:v1")
     uri = mine.add(child, "child", "v1")
     lab.works(mine.add(kits.plain(), "iris", "v1"), login=_LOGIN)
     lab.run(uri, login=_LOGIN, environment={"KIT_REGISTRY": ""}).failed()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from kit_conformance import refs
 from kit_conformance.cases import kits
 from kit_conformance.catalog import MUST, case
-from kit_conformance.testbed.kits import pack
 from kit_conformance.testbed.registry import Basic, Bearer
 
 if TYPE_CHECKING:
@@ -37,15 +36,7 @@ def test_parent_docker_config(lab: Lab) -> None:
     mine, other = lab.registry(auth=Basic(dict([_OURS]))), lab.registry(auth=Bearer(dict([_THEIRS])))
     base = kits.model()
     other.add(base, "base", "v1")
-    child = pack(
-        {"c.py": b"c"},
-        {
-            "manifestVersion": "1.0.0",
-            "package": {},
-            "model": {"path": f"{other.host}/base:v1"},
-            "code": [{"path": "c.py"}],
-        },
-    )
+    child = kits.child(f"{other.host}/base:v1")
     docker = {"auths": {mine.host: _auth(_OURS), other.host: _auth(_THEIRS)}}
     result = lab.run(mine.add(child, "child", "v1"), docker=docker)
     result.brought({"c.py": child.files["c.py"], kits.MODEL: base.files[kits.MODEL]})

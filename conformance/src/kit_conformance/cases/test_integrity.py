@@ -30,7 +30,7 @@ def _refused(lab: Lab, kit: ModelKit, fault: Fault, *, number: int = 0, why: str
 def test_layer_digest(lab: Lab) -> None:
     """A layer with one changed byte is refused.
 
-    Whoever can change a byte in a registry, a proxy or a cache decides what is served; weights with one
+    One who can change a byte in a registry, a proxy or a cache decides what is served; weights with one
     changed bit load without complaint.
     """
     _refused(lab, kits.model(), faults.Tamper(2000), why="a byte of the layer was changed")
@@ -60,7 +60,7 @@ def test_layer_replaced(lab: Lab) -> None:
 def test_layer_tail(lab: Lab) -> None:
     """A byte that is changed after the archive's own end is noticed.
 
-    Whoever stops reading at the end of the archive never sees the whole blob, and so never its digest.
+    An initializer that stops at the end of the archive never sees the whole blob, and so never its digest.
     """
     tar = bytes(Tar().file(kits.MODEL, b"a model")) + bytes(20_000)
     _refused(lab, single(tar, "."), faults.Tamper(-1), why="the last byte of the blob was changed")
@@ -266,7 +266,7 @@ def test_with_token(lab: Lab) -> None:
 def test_compressed_garbage(lab: Lab) -> None:
     """A gzip layer that breaks off inside is refused, though its digest is right.
 
-    Whoever packed it lost the end; what is there of the last file is not the model.
+    Packing lost the end; what is there of the last file is not the model.
     """
     tar = kits.model(30_000).layers[0].read()
     good = single(gzip.compress(tar, mtime=0), ".", suffix="tar+gzip")

@@ -126,7 +126,7 @@ def test_unpacks_old(lab: Lab) -> None:
 
 @case("kit.unpacks-gzip", level=MUST, since="0.1", ref=refs.KIT_FORMAT)
 def test_unpacks_gzip(lab: Lab) -> None:
-    """It unpacks compressed layers of its own layout.
+    """It unpacks compressed layers in its own layout.
 
     Those who pack choose the compression.
     """

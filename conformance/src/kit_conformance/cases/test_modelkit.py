@@ -258,7 +258,7 @@ def test_executable(lab: Lab) -> None:
 def test_no_setuid(lab: Lab) -> None:
     """Setuid and setgid bits are not brought.
 
-    Whoever packs a kit must not decide as whom others run.
+    Those who pack a kit must not decide as whom others run.
     """
     kit = kits.of({"model/tool": b"x"}, path="model", modes={"model/tool": 0o6755})
     result = lab.run(lab.place(kit)).brought(kit)

@@ -185,7 +185,7 @@ def test_token_expires_anonymous(lab: Lab) -> None:
 def test_token_large_layer(lab: Lab) -> None:
     """A large layer is brought with tokens that are good for two requests each.
 
-    Whoever fetches a layer in parts or resumes needs a token for each of them.
+    Fetching a layer in parts, or resuming, needs a token for each request.
     """
     kit = kits.large()
     registry = lab.registry(auth=Bearer(_USERS, uses=2))
@@ -353,7 +353,7 @@ def test_insecure(lab: Lab) -> None:
 def test_no_downgrade(lab: Lab) -> None:
     """Without being told so nothing is fetched by plain HTTP.
 
-    Whoever can break off a TLS handshake could otherwise read and change everything.
+    An attacker who can break off a TLS handshake could otherwise read and change everything.
     """
     registry = lab.registry()
     uri = registry.add(kits.plain(), "iris", "v1")

@@ -15,7 +15,15 @@ from kit_initializer.checksum import crc32
 from kit_initializer.deadline import NEVER
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
-from kit_initializer.publish.folders import READ, Below, explain, is_plain, remove_empty, remove_file
+from kit_initializer.publish.folders import (
+    READ,
+    Below,
+    explain,
+    is_plain,
+    make_folders,
+    remove_empty,
+    remove_file,
+)
 from kit_initializer.publish.record_place import INSIDE, record_place
 from kit_initializer.publish.staging import NO_LOCKS, Staging, sweep
 from kit_initializer.sizes import size
@@ -63,7 +71,7 @@ class Destination:
         self._say = say
         self.handle = -1
         try:
-            _make_folders(path)
+            make_folders(path)
             self.handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._lock(say, deadline.nearer("KIT_LOCK_TIMEOUT", lock_timeout))
         except OSError as error:
@@ -207,19 +215,6 @@ def _text(line: Line) -> bytes:
     if line.entry is None:
         return records.path_line(line.path)
     return records.adopted_line(line.entry) if line.adopted else listing.line(line.entry)
-
-
-def _make_folders(path: str) -> None:
-    """Make a folder with its parents, all for everybody to read: os.makedirs has a mode for the last one only."""
-    missing = []
-    while path and not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for each in reversed(missing):
-        with contextlib.suppress(
-            FileExistsError
-        ):  # another run was first, or there is a file: opening will tell
-            os.mkdir(each, 0o755)
 
 
 def remove_stale(root: int, paths: Iterable[str]) -> None:

@@ -45,6 +45,19 @@ def is_plain(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_mode & 0o444 == 0o444
 
 
+def make_folders(path: str) -> None:
+    """Make a folder with its parents, all for everybody to read: os.makedirs has a mode for the last one only."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        with contextlib.suppress(
+            FileExistsError
+        ):  # another run was first, or there is a file: opening will tell
+            os.mkdir(each, 0o755)
+
+
 class Below:
     """The folder of a path below an open one; the last one stays open, for paths come folder by folder."""
 

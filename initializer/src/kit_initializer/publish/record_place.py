@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from kit_initializer.errors import DestinationError
 from kit_initializer.publish import record as records
-from kit_initializer.publish.folders import DIRECTORY, READ, explain
+from kit_initializer.publish.folders import DIRECTORY, READ, explain, make_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +105,7 @@ class _Folder(_Elsewhere):
                 hint="name a folder outside of it, or set KIT_RECORD=none",
             )
         try:
-            os.makedirs(self._path, exist_ok=True)
+            make_folders(self._path)
             folder = os.open(self._path, DIRECTORY)
         except OSError as error:
             raise explain(error, self._path) from error

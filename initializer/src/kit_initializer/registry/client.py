@@ -238,12 +238,11 @@ class Repository:
         return self._authorizer.request(url, headers)
 
     def _error(self, response: Response, what: str) -> Exception:
-        """Return what a response means that is none of those wanted. It names who has sent it."""
+        """Return the error that an unwanted response means; it names who sent it."""
         status, headers, here = response.status, response.headers, response.origin == self._origin
         said = words(response)
-        answer = f"{response.speaker} answered {status} {response.reason}".rstrip() + said
-        if not here:
-            answer = f"{self._origin} redirects to {answer.replace(' answered', ', which answered', 1)}"
+        who = response.speaker if here else f"{self._origin} redirects to {response.speaker}, which"
+        answer = f"{who} answered {status} {response.reason}".rstrip() + said
         if status in {404, 410}:
             hint = "check the repository and the tag" if here else f"check what {response.origin} has"
             return NotFoundError(f"{what} is not there: {answer}", hint=hint)

@@ -47,7 +47,7 @@ class Turns:
             return self._now()
 
     def take(self, *, wait: bool, after: TransientError | None = None) -> bool:
-        """Take a turn; False when there is none and `wait` is off. `after`: not before its Retry-After.
+        """Take a turn; False when all are taken and `wait` is off. `after`: not before its Retry-After.
 
         Raises StoppedError, or UnreachableError at the run's deadline.
         """
