@@ -43,6 +43,8 @@ def test_defaults() -> None:
         max_files=2_000_000,
         max_bytes=0,
         record="inside",
+        signatures=False,
+        signature_timeout=120.0,
         filters=(),
         labels=(),
         overwrite=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kit_initializer.errors import UnreachableError, no_threads
 
@@ -65,29 +65,39 @@ class Deadline:
 NEVER = Deadline()
 
 
+class Started(Generic[_T]):
+    """A call that goes on in a thread of its own. One that is late ends with the process."""
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self._call = call
+        self._results: list[_T] = []
+        self._errors: list[BaseException] = []
+        self._thread = Thread(target=self._work, name="bounded", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise no_threads() from error
+
+    def _work(self) -> None:
+        try:
+            self._results.append(self._call())
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._errors.append(error)
+
+    def result(self, deadline: Deadline) -> _T:
+        """Return what the call returns, or raise what it raises; TimeoutError when the deadline passes first."""
+        self._thread.join(deadline.left())
+        if self._errors:
+            raise self._errors[0]
+        if not self._results:
+            raise TimeoutError
+        return self._results[0]
+
+
 def call_within(deadline: Deadline, call: Callable[[], _T]) -> _T:
     """Return what `call` returns, or raise what it raises; TimeoutError when the deadline passes first.
 
     For calls that nothing can interrupt: the resolver of the C library, a cloud's SDK that sets a limit for each
-    read and none for the whole. A call that is late goes on in a thread that ends with the process.
+    read and none for the whole.
     """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-            errors.append(error)
-
-    thread = Thread(target=work, name="bounded", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise no_threads() from error
-    thread.join(deadline.left())
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]
+    return Started(call).result(deadline)

@@ -83,6 +83,13 @@ class IntegrityError(InitializerError):
     exit_code = 7
 
 
+class SignatureError(InitializerError):
+    """A kit that nobody signed whom the signature policy names for it."""
+
+    slug = "signature"
+    exit_code = 7
+
+
 class UnsafeContentError(InitializerError):
     """Content that matches its digest but must not be unpacked, or cannot be."""
 

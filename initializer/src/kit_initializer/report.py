@@ -21,7 +21,10 @@ _LEVELS = ("debug", "info", "warn", "error")
 
 
 class Outcome(NamedTuple):
-    """One kit that is in place. `unchanged`: it was there already, and nothing was downloaded."""
+    """One kit that is in place. `unchanged`: it was there already, and nothing was downloaded.
+
+    `signature` is why the signature policy let it in, "" without one.
+    """
 
     uri: str
     digest: str
@@ -30,6 +33,7 @@ class Outcome(NamedTuple):
     bytes: int
     seconds: float
     unchanged: bool
+    signature: str = ""
 
 
 class Reporter:
@@ -83,7 +87,10 @@ class Reporter:
                 f"{outcome.uri} is in place ({outcome.digest}): {outcome.files} files, {size(outcome.bytes)}"
                 f" in {outcome.seconds:.2f} s, {size(rate)}/s, engine {outcome.engine}"
             )
-        self.log("info", text, **outcome._asdict())
+        fields = {name: value for name, value in outcome._asdict().items() if value or name != "signature"}
+        self.log("info", text, **fields)
+        if outcome.signature:
+            self.info(f"{outcome.uri} is let in by the signature policy: {outcome.signature}")
 
 
 class Progress:
@@ -119,7 +126,7 @@ def success(outcomes: Sequence[Outcome]) -> str:
     """Return the termination message of a run that succeeded: JSON, at most MESSAGE_BYTES.
 
     `{"engine": …, "kits": [{"uri", "digest", "files", "bytes", "seconds"}], "more": N}`: kits for which there was
-    no room are counted.
+    no room are counted. With a signature policy each has its `signature` as well: why it was let in.
     """
     kits: list[dict[str, object]] = []
     message = ""
@@ -131,6 +138,7 @@ def success(outcomes: Sequence[Outcome]) -> str:
                 "files": outcome.files,
                 "bytes": outcome.bytes,
                 "seconds": round(outcome.seconds, 2),
+                **({"signature": outcome.signature} if outcome.signature else {}),
             }
         )
         longer = _message(outcome.engine, kits, len(outcomes) - len(kits))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kit_initializer.deadline import Deadline
     from kit_initializer.listing import Entry
-    from kit_initializer.publish.record import Line, Record
+    from kit_initializer.publish.record import Line, PublishedKit, Record
 
 _MOUNTS = "/proc/self/mountinfo"
 _CHUNK = 1024 * 1024
@@ -79,6 +79,7 @@ class Destination:
             raise explain(error, path) from error
         self.records = record_place(record)
         self.record: Record | None = None
+        self._noted = False
         try:
             self.record = self.records.load(self)
         except DestinationError:
@@ -134,18 +135,31 @@ class Destination:
         try:
             sweep(self, self._say)
             if record is not None and record.state != records.PUBLISHED:
-                staging = Staging(self)
-                try:
-                    lines = (_text(line) for line in record.lines() if not line.stale)
-                    done = self.records.write(staging, records.PUBLISHED, record.kits, lines)
-                    remove_stale(self.handle, (line.path for line in record.lines() if line.stale))
-                    self.records.place(staging, done)
-                finally:
-                    staging.remove()
+                self._rewrite(record)
+            elif record is not None and self._noted:
+                with contextlib.suppress(
+                    OSError
+                ):  # a volume that takes nothing: the next run finds it out again
+                    self._rewrite(record)
         except ValueError:
             return  # a damaged record: the next pull writes a new one
         except OSError as error:
             raise explain(error, self.path) from error
+
+    def _rewrite(self, record: Record) -> None:
+        staging = Staging(self)
+        try:
+            lines = (_text(line) for line in record.lines() if not line.stale)
+            done = self.records.write(staging, records.PUBLISHED, record.kits, lines)
+            remove_stale(self.handle, (line.path for line in record.lines() if line.stale))
+            self.records.place(staging, done)
+        finally:
+            staging.remove()
+
+    def note(self, kits: tuple[PublishedKit, ...]) -> None:
+        """Note what was found out about the kits that are in place, for `settle` to write."""
+        if self.record is not None and kits != self.record.kits:
+            self.record.kits, self._noted = kits, True
 
     def staging(self) -> Staging:
         """Return a new staging folder; DestinationError when the volume takes none."""

@@ -34,6 +34,7 @@ _VERSION = 2
 PUBLISHING, PUBLISHED = "publishing", "published"
 _END = b"[]]}\n"
 _ADOPTED = "adopted"
+_OF_POLICY = ("signature", "policy")
 # A longer head, line or record is none of ours: paths have at most 4,095 bytes, and a kit two million files.
 _HEAD_BYTES = 1 << 20
 _LINE_BYTES = 32 * 1024
@@ -41,13 +42,18 @@ _RECORD_BYTES = 1 << 30
 
 
 class PublishedKit(NamedTuple):
-    """One ModelKit of a destination. `selection` is what was asked of it beside its digest (filters, patterns)."""
+    """One ModelKit of a destination. `selection` is what was asked of it beside its digest (filters, patterns).
+
+    `signature` says why the signature policy with the fingerprint `policy` let it in; both are "" without one.
+    """
 
     uri: str
     digest: str
     selection: str
     files: int
     bytes: int
+    signature: str = ""
+    policy: str = ""
 
 
 class Line(NamedTuple):
@@ -121,11 +127,16 @@ def write(
     file: IO[bytes], state: str, kits: Iterable[PublishedKit], lines: Iterable[bytes | memoryview]
 ) -> None:
     """Write a record; `lines` are those of its files, as `Listing.lines`, `folder_line` and `stale_line` make them."""
-    head = {"version": _VERSION, "state": state, "kits": [kit._asdict() for kit in kits]}
+    head = {"version": _VERSION, "state": state, "kits": [_plain(kit) for kit in kits]}
     file.write(json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"files":[\n')
     for line in lines:
         file.write(line)
     file.write(_END)
+
+
+def _plain(kit: PublishedKit) -> dict[str, object]:
+    """Return a kit's members; those about signatures only where there is a policy."""
+    return {name: value for name, value in kit._asdict().items() if value or name not in _OF_POLICY}
 
 
 def adopted_line(entry: Entry) -> bytes:
@@ -157,10 +168,11 @@ def load(file: IO[bytes]) -> Record | None:
 
 
 def _kit(value: dict[str, object]) -> PublishedKit:
-    uri, digest, selection, files, size = (value[name] for name in PublishedKit._fields)
+    uri, digest, selection, files, size = (value[name] for name in PublishedKit._fields[:5])
     if type(files) is not int or type(size) is not int:
         raise ValueError(value)
-    return PublishedKit(str(uri), str(digest), str(selection), files, size)
+    signature, policy = value.get("signature", ""), value.get("policy", "")  # unknown to records of 0.1
+    return PublishedKit(str(uri), str(digest), str(selection), files, size, str(signature), str(policy))
 
 
 def _line(values: object) -> Line:

@@ -57,7 +57,8 @@ class Pull:
     """One kit: asked for, resolved, gathered in a staged tree, delivered, and what came of it.
 
     `resolved` is the manifest that the registry gave, None as long as none was needed; `contents` are the layers and
-    the Kitfile that it comes to. `kit` is what the record of the
+    the Kitfile that it comes to. `signature` is why the policy with the fingerprint `policy` lets it in, and
+    `judged` are the manifests that it has judged, None without a policy. `kit` is what the record of the
     destination says of it: of an earlier run where it is in place already, else of this one.
     """
 
@@ -66,9 +67,12 @@ class Pull:
         self.place = place
         self.selection = selection
         self.resolved: Resolved | None = None
-        self.contents = Contents((), None)
+        self.contents = Contents((), None, "")
         self.kit: PublishedKit | None = None
         self.unchanged = False
+        self.signature = ""
+        self.policy = ""
+        self.judged: frozenset[str] | None = None
         self._tree: Tree | None = None
 
     @property
@@ -105,7 +109,10 @@ class Pull:
     def delivery(self) -> Delivery:
         """Return it as it is to be published, when its tree is complete."""
         files = self.tree.files
-        self.kit = PublishedKit(str(self.reference), self.digest, self.selection, len(files), files.bytes)
+        self.kit = PublishedKit(
+            *(str(self.reference), self.digest, self.selection, len(files), files.bytes),
+            *(self.signature, self.policy),
+        )
         return Delivery(self.place.staging, self.tree.root, self.kit, files)
 
     def outcome(self, engine: str, began: float) -> Outcome:
@@ -118,4 +125,5 @@ class Pull:
             bytes=self.kit.bytes if self.kit is not None else 0,
             seconds=time.monotonic() - began,
             unchanged=self.unchanged,
+            signature=self.kit.signature if self.kit is not None and self.policy else "",
         )

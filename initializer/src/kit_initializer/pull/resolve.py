@@ -38,10 +38,21 @@ class Resolved(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What makes up a kit: the parts to bring, and the Kitfile to write, if any."""
+    """What makes up a kit: the parts to bring, the Kitfile to write, if any, and the digest of the chosen manifest."""
 
     parts: tuple[Part, ...]
     kitfile: bytes | None
+    digest: str
+
+
+class Chosen(NamedTuple):
+    """The manifest that a kit is unpacked by: what was resolved, or a member of the index `chosen_from`."""
+
+    reference: Reference
+    repository: Repository
+    digest: str
+    manifest: bytes
+    chosen_from: bytes | None
 
 
 def resolve(registry: Registry, reference: Reference) -> Resolved:
@@ -68,10 +79,16 @@ def _fetch(repository: Repository, reference: Reference, say: Callable[[str], No
     return pinned
 
 
-def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Contents:
-    """Say what a kit consists of, its parents' models included."""
+def contents(
+    registry: Registry,
+    resolved: Resolved,
+    settings: Settings,
+    judge: Callable[[Chosen], None] = lambda _: None,
+) -> Contents:
+    """Say what a kit consists of, its parents' models included. `judge` is told of each as soon as it is known."""
     reference, repository = resolved.reference, resolved.repository
-    manifest = _choose(resolved, settings)
+    chosen, manifest = _choose(resolved, settings)
+    judge(chosen)
     plan = _plan(repository, reference, manifest, settings, only_model=False)
     parts = [_part(repository, reference, layer) for layer in plan.layers]
     parent, seen = plan.parent, [_name(reference)]
@@ -85,13 +102,14 @@ def contents(registry: Registry, resolved: Resolved, settings: Settings) -> Cont
         # who packs a kit names its parent's host, and must not learn what logs in at another
         repository = registry.repository(above.host, above.repository, parent=above.host != reference.host)
         fetched = _fetch(repository, above, registry.say)
-        manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
+        lender, manifest = _choose(Resolved(above, repository, fetched.digest, fetched), settings)
+        judge(lender)
         lent = _plan(repository, above, manifest, settings, only_model=True)
         parts += [_part(repository, above, layer) for layer in lent.layers]
         if not lent.layers and lent.parent is None and not settings.filters:
             raise NotAModelKitError(f"{reference} takes its model from {above}, which has none")
         parent = lent.parent
-    return Contents(_once(parts), plan.kitfile)
+    return Contents(_once(parts), plan.kitfile, chosen.digest)
 
 
 def _once(parts: list[Part]) -> tuple[Part, ...]:
@@ -102,22 +120,22 @@ def _once(parts: list[Part]) -> tuple[Part, ...]:
     return tuple(unique.values())
 
 
-def _choose(resolved: Resolved, settings: Settings) -> Manifest:
+def _choose(resolved: Resolved, settings: Settings) -> tuple[Chosen, Manifest]:
     """Return the kit's manifest, picked from an index by its labels where there is one."""
     reference, repository = resolved.reference, resolved.repository
+    digest, body, index = resolved.digest, resolved.manifest.body, None
     try:
-        parsed = modelkit.parse(resolved.manifest.body)
+        parsed = modelkit.parse(body)
         if isinstance(parsed, modelkit.Index):
-            descriptor = parsed.choose(settings.labels)
-            body = repository.manifest(
-                descriptor.digest, modelkit.ACCEPT, f"{reference}, member {descriptor.digest}"
-            ).body
+            digest = parsed.choose(settings.labels).digest
+            index = body
+            body = repository.manifest(digest, modelkit.ACCEPT, f"{reference}, member {digest}").body
             parsed = modelkit.parse(body)
             if isinstance(parsed, modelkit.Index):
                 raise NotAModelKitError("the index lists another index")
     except InitializerError as error:
         raise _named(error, reference) from error
-    return parsed
+    return Chosen(reference, repository, digest, body, index), parsed
 
 
 def _plan(

@@ -23,6 +23,7 @@ from kit_initializer.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kit_initializer.pull.signed import Signed
     from kit_initializer.report import Outcome, Reporter
     from kit_initializer.settings import Settings
 
@@ -42,16 +43,19 @@ def pull_all(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> l
     registry = _registry(settings, deadline, reporter)
     places: list[Place] = []
     try:
+        signed = _signed(pairs, registry, settings)
         places = _open(pairs, settings, deadline, reporter)
         missing: list[Pull] = []
         for place in places:
             _resolve(place, registry)
             if _is_current(place):
+                if signed is not None:
+                    signed.review(place)
                 _keep(place)
             else:
                 missing += place.pulls
         if missing:
-            _gather(missing, registry, settings, reporter)
+            _gather(missing, registry, settings, reporter, signed)
             deadline.check("everything has come, nothing is published")  # from here on a run is completed
             publish([pull.delivery() for pull in missing], _collisions(settings))
         done = {pull.pair: pull.outcome(settings.engine, began) for place in places for pull in place.pulls}
@@ -79,6 +83,15 @@ def _registry(settings: Settings, deadline: Deadline, reporter: Reporter) -> Reg
         say=reporter.info,
         warn=reporter.warn,
     )
+
+
+def _signed(pairs: Sequence[Pair], registry: Registry, settings: Settings) -> Signed | None:
+    """Return the signature policy, which is read only where one is set."""
+    if not settings.signatures:
+        return None
+    from kit_initializer.pull.signed import Signed  # noqa: PLC0415 - for a run with a policy alone
+
+    return Signed(pairs, registry, settings)
 
 
 def _open(pairs: Sequence[Pair], settings: Settings, deadline: Deadline, reporter: Reporter) -> list[Place]:
@@ -134,13 +147,18 @@ def _keep(place: Place) -> None:
     place.destination.settle()
 
 
-def _gather(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter) -> None:
-    """Let the engine fill a staged tree for each kit."""
+def _gather(
+    pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter: Reporter, signed: Signed | None
+) -> None:
+    """Let the engine fill a staged tree for each kit, once a signature policy has let all of them in."""
     keep, limits = _wanted(settings), Limits(members=settings.max_files)
     for pull in pulls:
         if pull.resolved is None:
             pull.resolved = resolve(registry, pull.reference)
-        pull.contents = contents(registry, pull.resolved, settings)
+        pull.contents = signed.contents(pull) if signed else contents(registry, pull.resolved, settings)
+    if signed is not None:
+        signed.wait()
+    for pull in pulls:
         most = settings.max_bytes or sum(part.layer.size for part in pull.contents.parts) + _SURPLUS_BYTES
         pull.stage(limits._replace(bytes=most), keep)
     fill = native.fill

@@ -25,14 +25,16 @@ from kit_initializer.registry.turns import Turns
 from kit_initializer.verify import check_digest, digest_of, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from kit_initializer.credentials import Login
     from kit_initializer.credentials.logins import Logins
 
 # The distribution specification asks registries to take manifests of at least this size, and clients need no more.
 MANIFEST_BYTES = 4 * 1024 * 1024
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _REDIRECTS = 8
+_PAGES = 10  # of referrers; more of them are a flood
 _TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 # What servers without ranges answer to one, or to one that they misread (a 200 is what RFC 9110 asks for).
 _NO_RANGES = {400, 416, 501}
@@ -144,19 +146,42 @@ class Repository:
         return self._registry.turns
 
     def config(self, digest: str, size: int, what: str) -> bytes:
-        """Return a verified blob of at most `MANIFEST_BYTES`: a config."""
+        """Return a verified blob of at most `MANIFEST_BYTES`: a config, or a signature."""
         if size > MANIFEST_BYTES:
-            raise IntegrityError(f"{what} is said to have {size} bytes, which no config has")
+            raise IntegrityError(
+                f"{what} is said to have {size} bytes, and at most {MANIFEST_BYTES} are read"
+            )
         check_digest(digest)
         _, body = self._whole(f"{self._base}/blobs/{digest}", {}, what, MANIFEST_BYTES)
         verify(body, digest, size, what)
         return body
 
-    def _whole(self, url: str, headers: dict[str, str], what: str, limit: int) -> tuple[Response, bytes]:
+    def referrers(self, digest: str, what: str) -> list[bytes]:
+        """Return the pages of a manifest's referrers, each an image index (OCI distribution specification 1.1).
+
+        Raises the errors of `manifest`; NotFoundError where the registry has no such API (404, or 405).
+        """
+        url = f"{self._base}/referrers/{check_digest(digest)}"
+        pages: list[bytes] = []
+        while url and len(pages) < _PAGES:
+            response, body = self._whole(url, {"Accept": _INDEX}, what, MANIFEST_BYTES, absent={405})
+            pages.append(body)
+            following = _following(response.headers.get_all("Link"))
+            url = join(url, following) if following else ""
+            if url and origin_of(url) != self._origin:
+                raise UnreachableError(f"{what}: {self._origin} continues its referrers at {origin_of(url)}")
+        return pages
+
+    def _whole(
+        self, url: str, headers: dict[str, str], what: str, limit: int, absent: Collection[int] = ()
+    ) -> tuple[Response, bytes]:
         patience = self._registry.patience(attempts=self._registry.retries)
         while True:
             try:
                 response = self._get(url, headers, what)
+                if response.status in absent:
+                    said = f"{response.speaker} answered {response.status}{words(response)}"
+                    raise NotFoundError(f"{what}: {said}")
                 if response.status != 200:
                     raise self._error(response, what)
                 if is_page(response):
@@ -264,6 +289,16 @@ class Repository:
             f"{what}: {response.speaker}{whose} answered with a page of HTML{words(response)}",
             hint="a login page or a proxy stands before the registry: let requests below /v2/ through",
         )
+
+
+def _following(fields: list[str]) -> str:
+    """Return the target of the link with the relation "next" (RFC 8288), "" without one."""
+    for field in ",".join(fields).split(","):
+        target, _, parameters = field.strip().partition(">")
+        relations = [each.strip().replace('"', "") for each in parameters.split(";")]
+        if target.startswith("<") and "rel=next" in relations:
+            return target[1:]
+    return ""
 
 
 def _first_byte(content_range: str, start: int, size: int) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kit_initializer import certificates
 from kit_initializer.errors import UsageError
 from kit_initializer.modelkit import selection
+from kit_initializer.secret import printable
 from kit_initializer.settings import flags
 from kit_initializer.settings.variables import DEFAULTS
 
@@ -21,13 +22,19 @@ _LEVELS = ("debug", "info", "warn", "error")
 _PROGRESS = ("none", "plain", "fancy")
 _RECORDS = ("inside", "none")
 _PATTERN_CHARACTERS = 4095  # PATH_MAX; what it costs to read one grows with the square of its length
+_POLICY = (
+    *("KIT_SIGNATURE_POLICY", "COSIGN_KEY", "COSIGN_CERT_IDENTITY", "COSIGN_CERT_OIDC_ISSUER"),
+    "KIT_SIGSTORE_TRUSTED_ROOT",
+)
+_POLICY_PREFIXES = ("COSIGN", "KIT_SIG", "KIT_POLICY", "KIT_COSIGN")
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
 
 
 class Settings(NamedTuple):
     """What a run is to do and how. Timeouts are seconds (0.0: none); files are paths; "" is "not given".
 
-    `environ` is there for the sources of credentials and is never printed, nor is anything else by `repr`.
+    `signatures` says that a policy is set; what it says is read by those who judge. `environ` is there for them and for
+    the sources of credentials, and is never printed, nor is anything else by `repr`.
     """
 
     engine: str
@@ -52,6 +59,8 @@ class Settings(NamedTuple):
     max_files: int
     max_bytes: int
     record: str
+    signatures: bool
+    signature_timeout: float
     filters: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     overwrite: bool
@@ -100,6 +109,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         max_files=_count("KIT_MAX_FILES", _value(environ, "KIT_MAX_FILES"), 1, 10**9),
         max_bytes=_count("KIT_MAX_BYTES", _value(environ, "KIT_MAX_BYTES"), 0, 10**18),
         record=_record(environ),
+        signatures=_signatures(environ),
+        signature_timeout=_seconds(environ, "KIT_SIGNATURE_TIMEOUT"),
         filters=filters,
         labels=_labels(given),
         overwrite=_switch(given, "overwrite"),
@@ -162,6 +173,24 @@ def _record(environ: Mapping[str, str]) -> str:
         f"KIT_RECORD is {text[:80]!r}",
         hint=f"write {' or '.join(_RECORDS)}, or the absolute path of a folder outside of the destination",
     )
+
+
+def _signatures(environ: Mapping[str, str]) -> bool:
+    """Say whether a signature policy is set. Raises UsageError for a name that is nearly one of its variables.
+
+    Elsewhere an unknown name is ignored; here that would be a policy that nobody applies.
+    """
+    for name in environ:
+        if (
+            name.upper().startswith(_POLICY_PREFIXES)
+            and name not in _POLICY
+            and name != "KIT_SIGNATURE_TIMEOUT"
+        ):
+            raise UsageError(
+                f"{printable(name, 80)} is no variable of the initializer",
+                hint=f"about signatures it knows {', '.join(_POLICY)} and KIT_SIGNATURE_TIMEOUT",
+            )
+    return any(name in environ for name in _POLICY)
 
 
 def _concurrency(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> int:

@@ -37,6 +37,24 @@ VARIABLES: tuple[Variable, ...] = (
         IMAGE,
     ),
     Variable(
+        "COSIGN_KEY",
+        "",
+        "The public key that must have signed every kit, as PEM text or a file; see [signatures](signatures.md).",
+        IMAGE,
+    ),
+    Variable(
+        "COSIGN_CERT_IDENTITY",
+        "",
+        "The identity that must have signed every kit, with `COSIGN_CERT_OIDC_ISSUER`.",
+        IMAGE,
+    ),
+    Variable(
+        "COSIGN_CERT_OIDC_ISSUER",
+        "",
+        "Who vouches for `COSIGN_CERT_IDENTITY`; one without the other is a usage error.",
+        IMAGE,
+    ),
+    Variable(
         "AWS_ROLE_ARN",
         "",
         "The role to take at Amazon, with `AWS_WEB_IDENTITY_TOKEN_FILE`. Read by botocore, as all that it "
@@ -175,6 +193,25 @@ VARIABLES: tuple[Variable, ...] = (
         "inside",
         "Where the [record](operate.md#the-record) of what was published is kept: `inside` the destination, in a "
         "folder outside of it (an absolute path), or `none`.",
+        OURS,
+    ),
+    Variable(
+        "KIT_SIGNATURE_POLICY",
+        "",
+        "Who must have signed which kits, as JSON or YAML text; see [signatures](signatures.md).",
+        OURS,
+    ),
+    Variable(
+        "KIT_SIGSTORE_TRUSTED_ROOT",
+        "",
+        "The `trusted_root.json` of the Sigstore instance that keyless signatures come from, as text or as a file; "
+        "the public instance's without it.",
+        OURS,
+    ),
+    Variable(
+        "KIT_SIGNATURE_TIMEOUT",
+        "120",
+        "Seconds to fetch and to judge the signatures of one kit.",
         OURS,
     ),
     Variable("KIT_LOG_FORMAT", "text", "`text` or `json`.", OURS),

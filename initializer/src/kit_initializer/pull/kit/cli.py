@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from kit_initializer import certificates, early_end
 from kit_initializer.deadline import Deadline
 from kit_initializer.errors import DestinationError, KitFailedError, UsageError
-from kit_initializer.pull.kit import memory
+from kit_initializer.pull.kit import memory, store
 from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
@@ -68,13 +68,15 @@ def bring(
     deadline: Deadline,
     login: Login | None,
     *,
+    judged: frozenset[str] | None = None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> EngineResult:
     """Make the kit's tree in `staging`, an empty folder; its store is `staging + ".kit"`, gone at the end.
 
-    `login` is used for the reference's own host only. `on_line` is given each line that Kit prints. Raises
-    UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the store),
-    UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may then look
+    `login` is used for the reference's own host only. `judged` are the manifests that a signature policy let in, None
+    without one; `reference` is then the very manifest that was judged, no index. `on_line` is given each line that Kit
+    prints. Raises UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the
+    store), UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may then look
     for the cause there.
     """
     kit = KitCLI(_find(settings.environ.get("PATH", os.defpath)), staging, settings, deadline, on_line)
@@ -86,7 +88,9 @@ def bring(
             if login is not None:
                 kit.log_in(target.split("/", 1)[0], login, secrets.enter_context(memory.folder()))
             digest = kit.pull(target)
-        kit.unpack(target)
+        if judged is not None:
+            store.check(kit.home, judged, str(reference))
+        kit.unpack(target, labels=judged is None)
         return EngineResult(reference.digest or digest, version)
     except OSError as error:
         raise DestinationError(f"{kit.home}: {error.strerror or error}") from error
@@ -174,10 +178,11 @@ class KitCLI:
         lines = self._run("pull", target, "--progress=none", *self._network_flags(), concurrency)
         return next((line.split()[-1] for line in lines if line.startswith("Pulled sha256:")), "")
 
-    def unpack(self, target: str) -> None:
-        """Unpack from the store; nothing that is not there can be fetched."""
+    def unpack(self, target: str, *, labels: bool) -> None:
+        """Unpack from the store; nothing that is not there can be fetched. `labels` pick a kit of an index."""
         alone = {"SSL_CERT_FILE": _NOTHING, "SSL_CERT_DIR": _NOTHING}
-        flags = (*self._settings.kit_flags, "--plain-http=false", "--tls-verify=true")
+        given = [flag for flag in self._settings.kit_flags if labels or not flag.startswith("--label=")]
+        flags = (*given, "--plain-http=false", "--tls-verify=true")
         self._run("unpack", target, f"--dir={self._staging}", "--progress=none", *flags, environ=alone)
 
     def _run(self, *words: str, secret: str = "", environ: Mapping[str, str] | None = None) -> list[str]:

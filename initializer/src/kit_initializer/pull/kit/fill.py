@@ -47,7 +47,8 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
     for pull in pulls:
         resolved, tree = pull.manifest, pull.tree
         # pinned to what our own registry room has resolved: a tag that moves in between moves nothing
-        reference = resolved.reference._replace(tag=None, digest=resolved.digest)
+        digest = resolved.digest if pull.judged is None else pull.contents.digest
+        reference = resolved.reference._replace(tag=None, digest=digest)
         path = os.readlink(f"/proc/self/fd/{tree.root}")
         try:
             result = cli.bring(
@@ -56,6 +57,7 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
                 settings,
                 registry.transport.deadline,
                 resolved.repository.login,
+                judged=pull.judged,
                 on_line=lambda line: reporter.log("debug", f"kit: {line}"),
             )
         except KitFailedError as failed:
