@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from kit_conformance.testbed.kits.values import sha256
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kit_conformance.testbed.kits.values import ModelKit
+    from kit_conformance.testbed.registry.storage import Artifact
 
 _TIMEOUT: Final = 60.0  # seconds
 
@@ -35,7 +37,7 @@ def reach(host: str) -> None:
 
 
 def push(
-    kit: ModelKit,
+    kit: Artifact,
     host: str,
     repository: str,
     tag: str = "latest",
@@ -44,7 +46,7 @@ def push(
     ca_file: Path | None = None,
     plain_http: bool = True,
 ) -> str:
-    """Push a kit with all its members and return its reference, `kit://host/repository:tag`.
+    """Push a kit, or what is attached to one, with all its members and return its reference, `kit://host/repository:tag`.
 
     `user` is name and password for Basic. PushError says what the registry answered.
     """
@@ -65,13 +67,13 @@ def push(
 
 def _push(
     connection: http.client.HTTPConnection,
-    kit: ModelKit,
+    kit: Artifact,
     repository: str,
     tag: str,
     headers: Mapping[str, str],
 ) -> None:
     for member in kit.members:
-        _push(connection, member, repository, member.digest, headers)
+        _push(connection, member, repository, sha256(member.manifest), headers)
     for digest, data in kit.blobs.items():
         status, _ = _ask(connection, "HEAD", f"/v2/{repository}/blobs/{digest}", b"", headers, 200, 404)
         if status == 200:

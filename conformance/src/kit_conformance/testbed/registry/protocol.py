@@ -49,12 +49,16 @@ def route(request: Request, storage: Storage) -> Request:
 class Protocol:
     """Answers requests from a storage.
 
-    `base` is put before locations of uploads: "" makes them relative, as the specification allows.
+    `base` is put before locations of uploads: "" makes them relative, as the specification allows. `referrers` is the
+    status of the referrers API: 200, or 404 or 405 for a registry that has none. `page` is how many referrers a
+    response lists (0: all), with a Link to the next.
     """
 
-    def __init__(self, storage: Storage, base: str = "") -> None:
+    def __init__(self, storage: Storage, base: str = "", *, referrers: int = 200, page: int = 0) -> None:
         self._storage = storage
         self._base = base
+        self._api = referrers
+        self._page = page
 
     def answer(self, request: Request) -> Response:
         """Return what a registry without faults answers."""
@@ -90,7 +94,7 @@ class Protocol:
                 "Location": f"{self._base}/v2/{name}/manifests/{stored.digest}",
                 "Docker-Content-Digest": stored.digest,
             }
-            subject = _subject(stored.body)
+            subject = _subject(stored.body) if self._api == 200 else ""
             return Response(201, {**headers, **({"OCI-Subject": subject} if subject else {})})
         if request.method == "DELETE":
             self._storage.delete_manifest(name, reference)
@@ -185,6 +189,8 @@ class Protocol:
     def _referrers(self, request: Request) -> Response:
         if request.method != "GET":
             return _unsupported(request)
+        if self._api != 200:
+            return errors(self._api, "NOT_FOUND" if self._api == 404 else "UNSUPPORTED", "no referrers here")
         if not is_digest(request.reference):
             return errors(400, "DIGEST_INVALID", f"not a digest: {request.reference!r}")
         found = self._storage.referrers(request.repository, request.reference)
@@ -192,6 +198,12 @@ class Protocol:
         if wanted := request.parameters.get("artifactType", ""):
             found = [descriptor for descriptor in found if descriptor.get("artifactType") == wanted]
             headers["OCI-Filters-Applied"] = "artifactType"
+        start = int(request.parameters.get("start", "0"))
+        if self._page and start + self._page < len(found):
+            following = f"/v2/{request.repository}/referrers/{request.reference}?start={start + self._page}"
+            following += f"&artifactType={quote(wanted, safe='')}" if wanted else ""
+            headers["Link"] = f'<{following}>; rel="next"'
+        found = found[start : start + self._page] if self._page else found
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}
         return Response(200, headers, Memory(json.dumps(index).encode()))
 

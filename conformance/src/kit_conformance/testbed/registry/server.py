@@ -58,7 +58,8 @@ class Registry:
 
     `address` may be an IPv6 literal ("::1"). `tls` makes both origins HTTPS. With `absolute` Locations of
     uploads are whole URLs; they are relative otherwise. `directory` takes uploaded blobs; a temporary one is
-    used otherwise.
+    used otherwise. `referrers` is the status of the referrers API: 404 or 405 is a registry without one; it lists
+    `page` referrers at a time (0: all).
     """
 
     def __init__(
@@ -69,7 +70,11 @@ class Registry:
         tls: TLS | None = None,
         absolute: bool = False,
         directory: Path | None = None,
+        referrers: int = 200,
+        page: int = 0,
     ) -> None:
+        self.referrers = referrers
+        self.page = page
         self.auth = auth
         self.tls = tls
         self._absolute = absolute
@@ -248,7 +253,8 @@ class Registry:
     def _respond(self, origin: Origin, request: Request) -> Response:
         if request.kind == "token":
             return (self.auth and self.auth.token(request)) or errors(404, "NOT_FOUND", "no token endpoint")
-        return Protocol(self.storage, origin.url if self._absolute else "").answer(request)
+        base = origin.url if self._absolute else ""
+        return Protocol(self.storage, base, referrers=self.referrers, page=self.page).answer(request)
 
     def _send(self, exchange: Exchange, response: Response, faults: list[Fault], entry: Entry) -> None:
         head, connection, request = response.head(), exchange.connection, exchange.request
