@@ -261,8 +261,8 @@ def lock(session: nox.Session) -> None:
     ours = ("initializer/pyproject.toml", "conformance/pyproject.toml")
     # lint holds every package of the others but MLServer's, so they are resolved to the same versions
     lock_group(session, "lint", *ours, "--all-extras")
-    clouds = ("--extra", "aws", "--extra", "gcp")
-    for group, extras in (("tests", clouds), ("e2e", ()), ("quickstart", ())):
+    image = ("--extra", "aws", "--extra", "gcp", "--extra", "sigstore")
+    for group, extras in (("tests", image), ("e2e", ()), ("quickstart", ())):
         lock_group(session, group, *ours, *extras, "--constraints", "constraints/lint.txt")
     lock_group(session, "mlserver", python=MLSERVER_PYTHONS[-1])
     for group in ("oras", "kserve-storage", "lock"):
