@@ -12,6 +12,7 @@ from kit_initializer.secret import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_ROOT = "the policy"
 _TEXT_CHARACTERS = 256 * 1024
 
 
@@ -32,7 +33,8 @@ class Node:
                 raise self.wrong(
                     f"has an unknown member {printable(name, 60)!r}", f"it may have {', '.join(names)}"
                 )
-        return {name: Node(value, f"{self.where}.{name}") for name, value in self.value.items()}
+        above = "" if self.where == _ROOT else f"{self.where}."
+        return {name: Node(value, f"{above}{name}") for name, value in self.value.items()}
 
     def pairs(self) -> dict[str, Node]:
         """Return the members of an object whose names are free."""
@@ -82,17 +84,19 @@ class Node:
 def read(text: str) -> Node:
     """Read JSON or YAML. Raises UsageError, also for a member that is there twice: which one counts is doubt."""
     if len(text) > _TEXT_CHARACTERS:
-        raise UsageError(f"KIT_SIGNATURE_POLICY has more than {_TEXT_CHARACTERS} characters")
+        raise UsageError(
+            f"KIT_SIGNATURE_POLICY has more than {_TEXT_CHARACTERS} characters", hint="leave only rules in it"
+        )
     try:
-        return Node(json.loads(text, object_pairs_hook=_once, parse_constant=_refuse), "the policy")
+        return Node(json.loads(text, object_pairs_hook=_once, parse_constant=_refuse), _ROOT)
     except RecursionError:
-        raise UsageError("KIT_SIGNATURE_POLICY is nested too deep") from None
+        raise UsageError("KIT_SIGNATURE_POLICY is nested too deep", hint="write JSON or YAML") from None
     except ValueError as error:
         if text.lstrip().startswith("{"):
             raise UsageError(
                 f"KIT_SIGNATURE_POLICY is not JSON: {printable(error, 200)}", hint="write JSON or YAML"
             ) from None
-    return Node(_yaml(text), "the policy")
+    return Node(_yaml(text), _ROOT)
 
 
 def _once(pairs: list[tuple[str, object]]) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.deadline import Deadline, Started
 from kit_initializer.errors import SignatureError
+from kit_initializer.secret import printable
 from kit_initializer.signature import bundle, simplesigning
 from kit_initializer.signature.finding import MOST, Finder
 from kit_initializer.signature.policy import EITHER, INDEX, repository_name
@@ -121,6 +122,7 @@ class Trial:
                 self._signer = self._signer or statement.signer
                 return
             met = [each for each in self._needed if _meets(each, statement)]
+            _check_wanted(statement, self._rule)
         except UnfitError as unfit:
             self._unfit.append(f"{candidate.name}: {unfit}")
             return
@@ -164,6 +166,12 @@ class Trial:
             if len(name) < 200
             else "sign it with cosign",
         )
+
+
+def _check_wanted(statement: Statement, rule: Rule) -> None:
+    """Raise UnfitError for an attestation that nobody asks for: a key that attests has not signed."""
+    if statement.predicate_type not in {each.predicate_type for each in rule.attestations}:
+        raise UnfitError(f"an attestation of type {printable(statement.predicate_type, 100)} is no signature")
 
 
 def _meets(attestation: Attestation, statement: Statement) -> bool:

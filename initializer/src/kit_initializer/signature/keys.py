@@ -112,7 +112,13 @@ def _from_file(path: str, what: str) -> str:
             content = file.read(_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it cannot be opened"
-        raise UsageError(f"{what}: the file with the key: {reason}") from None
+        raise UsageError(
+            f"{what}: the file with the key: {reason}",
+            hint="give the PEM text, or a file that is in the image",
+        ) from None
     if len(content) > _FILE_BYTES:
-        raise UsageError(f"{what}: the file with the key has more than {_FILE_BYTES} bytes")
+        raise UsageError(
+            f"{what}: the file with the key has more than {_FILE_BYTES} bytes",
+            hint="name the file of the public key",
+        )
     return content.decode(errors="replace")

@@ -55,7 +55,9 @@ class Wish(NamedTuple):
         return type(value) is type(self.exact) and value == self.exact
 
     def __str__(self) -> str:
-        return printable(self.regex.pattern if self.regex is not None else json.dumps(self.exact), 120)
+        if self.regex is not None:
+            return printable(self.regex.pattern, 120)
+        return printable(self.exact if isinstance(self.exact, str) else json.dumps(self.exact), 120)
 
 
 class Identity(NamedTuple):
@@ -118,8 +120,8 @@ class Policy(NamedTuple):
                 f"{reference}: no rule of the signature policy names {name}",
                 hint="name its repository in KIT_SIGNATURE_POLICY of the ClusterStorageContainer, or take another kit",
             )
-        longest = max(len(pattern) for pattern, _ in found)
-        best = [each for each in found if len(each[0]) == longest]
+        longest = max(_length(pattern) for pattern, _ in found)
+        best = [each for each in found if _length(each[0]) == longest]
         if len(best) > 1:
             raise UsageError(
                 f"KIT_SIGNATURE_POLICY: {best[0][0]} and {best[1][0]} both name {name} and are equally long",
@@ -142,6 +144,11 @@ def repository_name(reference: Reference, port: str) -> str:
 def _host(host: str, port: str) -> str:
     host = host.lower().removesuffix(port)
     return "docker.io" if host in _DOCKER_HUB else host
+
+
+def _length(pattern: str) -> int:
+    """Return how much a pattern says: a last `**` is any length, so it counts for nothing."""
+    return len(pattern.removesuffix("**"))
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -76,8 +76,8 @@ def bring(
     `login` is used for the reference's own host only. `judged` are the manifests that a signature policy let in, None
     without one; `reference` is then the very manifest that was judged, no index. `on_line` is given each line that Kit
     prints. Raises UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the
-    store), UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may then look
-    for the cause there.
+    store), UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may
+    then look for the cause there.
     """
     kit = KitCLI(_find(settings.environ.get("PATH", os.defpath)), staging, settings, deadline, on_line)
     target = _target(reference, plain_http=settings.plain_http)
