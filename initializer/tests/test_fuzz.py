@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initializer.tests.fuzz import kits, layers, texts, wires
+from initializer.tests.fuzz import kits, layers, signatures, texts, wires
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,9 @@ TARGETS: dict[str, Target] = {
     "record": texts.a_record,
     "printed": texts.printed,
     "responses": wires.responses,
+    "bundle": signatures.a_bundle,
+    "payload": signatures.a_payload,
+    "policy": signatures.a_policy,
 }
 LONGEST_S = 30.0  # for one example, on a busy machine: anything beyond is a hang
 

@@ -124,3 +124,16 @@ def test_names_of_windows_are_refused_and_the_native_engine_named(
     run = initialize(registry.add(single(bytes(tar), "."), "iris", "v1"), destination, env=with_kit)
     failed(run, 8, "unsafe", "packed on Windows", "set KIT_ENGINE=native")
     trees.nothing_in(destination)
+
+
+def test_a_parent_of_another_repository_lends_its_model(
+    registry: Registry, initialize: Command, destination: Path, with_kit: dict[str, str]
+) -> None:
+    """By the same tag: Kit 1.7 keeps a parent under the name of its child."""
+    registry.add(KIT, "base", "v1")
+    parent = {"path": f"{registry.host}/base:v1"}
+    child = pack({"doc/a.md": b"x"}, {"manifestVersion": "1.0.0", "model": parent, "docs": [{"path": "doc"}]})
+    run = initialize(registry.add(child, "child", "v1"), destination, env=with_kit)
+    assert run.code == 0, run.lines
+    assert (destination / "doc/a.md").read_bytes() == b"x"
+    assert (destination / "model/weights.bin").stat().st_size == 3_000_000

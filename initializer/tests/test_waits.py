@@ -22,6 +22,7 @@ from initializer.tests.test_cli_signals import full
 from initializer.tests.test_pull_endless import dripping
 from kit_conformance.testbed.kits import Noise, pack
 from kit_conformance.testbed.registry import Basic, Bearer, Registry, faults
+from kit_conformance.testbed.signing import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,6 +172,14 @@ def turn(scene: Scene) -> str:
     registry.inject(faults.Bandwidth(200_000), kind="blob")
     recipe = {"manifestVersion": "1.0.0", "package": {}, "model": {"path": "m"}, "docs": [{"path": "d"}]}
     return registry.add(pack({"m": Noise(8_000_000), "d": Noise(8_000_000, seed=2)}, recipe), "iris", "v1")
+
+
+@wait_for("the signatures of a kit, with a signature policy")
+def signatures(scene: Scene) -> str:
+    registry = scene.registry()
+    registry.inject(faults.Hang(), kind="referrers")
+    scene.environ["COSIGN_KEY"] = Key.new().public
+    return registry.add(KIT, "iris", "v1")
 
 
 @wait_for("a credential helper")

@@ -67,7 +67,7 @@ class Pull:
         self.place = place
         self.selection = selection
         self.resolved: Resolved | None = None
-        self.contents = Contents((), None, "")
+        self.contents = Contents((), None, "", ())
         self.kit: PublishedKit | None = None
         self.unchanged = False
         self.signature = ""

@@ -38,11 +38,15 @@ class Resolved(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What makes up a kit: the parts to bring, the Kitfile to write, if any, and the digest of the chosen manifest."""
+    """What makes up a kit: the parts to bring, the Kitfile to write, if any, and the digest of the chosen manifest.
+
+    `parents` are the kits that lend their models, as they are named.
+    """
 
     parts: tuple[Part, ...]
     kitfile: bytes | None
     digest: str
+    parents: tuple[Reference, ...]
 
 
 class Chosen(NamedTuple):
@@ -92,6 +96,7 @@ def contents(
     plan = _plan(repository, reference, manifest, settings, only_model=False)
     parts = [_part(repository, reference, layer) for layer in plan.layers]
     parent, seen = plan.parent, [_name(reference)]
+    parents: list[Reference] = []
     while parent is not None:
         above = parse_bare(parent)
         if _name(above) in seen:
@@ -99,6 +104,7 @@ def contents(
         if len(seen) > _PARENTS:
             raise NotAModelKitError(f"{reference} has more than {_PARENTS} parents")
         seen.append(_name(above))
+        parents.append(above)
         # who packs a kit names its parent's host, and must not learn what logs in at another
         repository = registry.repository(above.host, above.repository, parent=above.host != reference.host)
         fetched = _fetch(repository, above, registry.say)
@@ -109,7 +115,7 @@ def contents(
         if not lent.layers and lent.parent is None and not settings.filters:
             raise NotAModelKitError(f"{reference} takes its model from {above}, which has none")
         parent = lent.parent
-    return Contents(_once(parts), plan.kitfile, chosen.digest)
+    return Contents(_once(parts), plan.kitfile, chosen.digest, tuple(parents))
 
 
 def _once(parts: list[Part]) -> tuple[Part, ...]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"  # how it begins, in all versions
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
-_READ = {
+_READ = (
     "application/vnd.dev.sigstore.bundle.v0.3+json",
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
-}
+)
 _SIGNATURES = 16
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Any other predicate is an attestation: a scanner that may attest may not sign.
 SIGN = "https://sigstore.dev/cosign/sign/v1"
 IN_TOTO = "application/vnd.in-toto+json"
-_STATEMENTS = {"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"}
+_STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 _SHOWN = 120
 
 

@@ -28,7 +28,7 @@ from kit_initializer.pull.kit import memory, store
 from kit_initializer.secret import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kit_initializer.credentials import Login
     from kit_initializer.reference import Reference
@@ -68,16 +68,17 @@ def bring(
     deadline: Deadline,
     login: Login | None,
     *,
+    parents: Sequence[Reference] = (),
     judged: frozenset[str] | None = None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> EngineResult:
     """Make the kit's tree in `staging`, an empty folder; its store is `staging + ".kit"`, gone at the end.
 
-    `login` is used for the reference's own host only. `judged` are the manifests that a signature policy let in, None
-    without one; `reference` is then the very manifest that was judged, no index. `on_line` is given each line that Kit
-    prints. Raises UsageError (no Kit, too old a Kit, nowhere to keep a password), DestinationError (no place for the
-    store), UnreachableError (the deadline) and KitFailedError with Kit's last line: those who know the registry may
-    then look for the cause there.
+    `login` is used for the reference's own host only. `parents` are the kits that lend their models. `judged` are the
+    manifests that a signature policy let in, None without one; `reference` is then the very manifest that was judged,
+    no index. `on_line` is given each line that Kit prints. Raises UsageError (no Kit, too old a Kit, nowhere to keep a
+    password), DestinationError (no place for the store), UnreachableError (the deadline) and KitFailedError with Kit's
+    last line: those who know the registry may then look for the cause there.
     """
     kit = KitCLI(_find(settings.environ.get("PATH", os.defpath)), staging, settings, deadline, on_line)
     target = _target(reference, plain_http=settings.plain_http)
@@ -88,6 +89,9 @@ def bring(
             if login is not None:
                 kit.log_in(target.split("/", 1)[0], login, secrets.enter_context(memory.folder()))
             digest = kit.pull(target)
+            # Kit 1.7 keeps a parent that it pulls along under the name of the child, where its unpack finds none
+            for parent in parents:
+                kit.pull(_target(parent, plain_http=settings.plain_http))
         if judged is not None:
             store.check(kit.home, judged, str(reference))
         kit.unpack(target, labels=judged is None)

@@ -57,6 +57,7 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
                 settings,
                 registry.transport.deadline,
                 resolved.repository.login,
+                parents=pull.contents.parents,
                 judged=pull.judged,
                 on_line=lambda line: reporter.log("debug", f"kit: {line}"),
             )
