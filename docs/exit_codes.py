@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "exit-codes.md"
 KIT = pack({"model.joblib": b"weights"}, {"manifestVersion": "1.0.0", "model": {"path": "model.joblib"}})
 TIMEOUT_S = 60
+# Of a key pair that nobody has the other half of.
+KEY = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEmzMY7kLOhIvz7BeGJDWooRAOGPcp
+wy2rnkHquYlPRLhe5P88dXmoR/jLVfdF9JXONGZWLO2hMb7zvq4dYeWQQw==
+-----END PUBLIC KEY-----"""
 
 HEAD = """# Exit codes and messages
 The exit code and the last line of the log say why a run failed. KServe shows both:
@@ -137,6 +142,7 @@ def provoke(folder: str) -> list[tuple[str, str, Run]]:
         done = run(registry.host, to, registry.add(KIT, "iris", "v1"), to, KIT_UNPACK_FLAGS="")
         rows.append(("TLS", "a private authority that was not given", done))
     add("integrity", "a flipped byte", tampered)
+    add("signature", "a policy that wants a key, and a kit that nobody signed", kit, COSIGN_KEY=KEY)
     add("unsafe or malformed content", "a path that leads out", hostile)
     add("not a ModelKit", "a container image", image)
     with Registry() as registry:
