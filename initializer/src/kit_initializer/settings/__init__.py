@@ -26,7 +26,7 @@ _POLICY = (
     *("KIT_SIGNATURE_POLICY", "COSIGN_KEY", "COSIGN_CERT_IDENTITY", "COSIGN_CERT_OIDC_ISSUER"),
     "KIT_SIGSTORE_TRUSTED_ROOT",
 )
-_POLICY_PREFIXES = ("COSIGN", "KIT_SIG", "KIT_POLICY", "KIT_COSIGN")
+_POLICY_WORDS = ("COSIGN", "SIG", "POLICY")  # how what follows KIT_ begins where it is about signatures
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
 
 
@@ -181,11 +181,9 @@ def _signatures(environ: Mapping[str, str]) -> bool:
     Elsewhere an unknown name is ignored; here that would be a policy that nobody applies.
     """
     for name in environ:
-        if (
-            name.upper().startswith(_POLICY_PREFIXES)
-            and name not in _POLICY
-            and name != "KIT_SIGNATURE_TIMEOUT"
-        ):
+        upper = name.upper()
+        about = upper.startswith("COSIGN") or (upper[:4] == "KIT_" and upper[4:].startswith(_POLICY_WORDS))
+        if about and name not in _POLICY and name != "KIT_SIGNATURE_TIMEOUT":
             raise UsageError(
                 f"{printable(name, 80)} is no variable of the initializer",
                 hint=f"about signatures it knows {', '.join(_POLICY)} and KIT_SIGNATURE_TIMEOUT",
