@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Empty, they would be a policy that nobody applies: a usage error.
+SIGNATURES = {
+    *("KIT_SIGNATURE_POLICY", "KIT_SIGSTORE_TRUSTED_ROOT"),
+    *("COSIGN_KEY", "COSIGN_CERT_IDENTITY", "COSIGN_CERT_OIDC_ISSUER"),
+}
+
+
 def test_defaults() -> None:
     settings = read({})
     assert settings == Settings(
@@ -84,9 +91,9 @@ def test_what_a_service_named_kit_injects_is_ignored() -> None:
 
 
 def test_empty_is_not_given() -> None:
-    empty = dict.fromkeys(DEFAULTS, "")
+    empty = {name: "" for name in DEFAULTS if name not in SIGNATURES}
     assert read(empty)._replace(environ={}) == read({})
-    blank = dict.fromkeys(DEFAULTS, " ") | {"KIT_USER": "", "KIT_PASSWORD": ""}
+    blank = dict.fromkeys(empty, " ") | {"KIT_USER": "", "KIT_PASSWORD": ""}
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "KITOPS_CLIENT_CERT", "KITOPS_CLIENT_KEY"):
         del blank[name]
     assert read(blank)._replace(environ={}, warnings=()) == read({})
@@ -263,3 +270,23 @@ def test_a_pattern_that_no_path_can_match() -> None:
     for text in ("[" * 100_000, '["*.csv", "' + "a" * 5000 + '"]'):
         with pytest.raises(UsageError, match="STORAGE_ALLOW_PATTERNS holds a pattern of more than 4095"):
             read({"STORAGE_ALLOW_PATTERNS": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("KIT_UNPACK_FLAG", "KIT_UNPACK_FLAGS"),
+        ("KIT_CONCURENCY", "KIT_CONCURRENCY"),
+        ("kit_user", "KIT_USER"),
+        ("KIT_STALL_TIMOUT", "KIT_STALL_TIMEOUT"),
+        ("KIT_PORT", ""),
+        ("KIT_SERVICE_HOST", ""),
+        ("KIT_PORT_80_TCP_ADDR", ""),
+        ("KITCHEN_USER", ""),
+        ("KIT_HOME", ""),
+    ],
+)
+def test_a_misspelt_variable_is_a_warning(name: str, near: str) -> None:
+    warnings = read({name: "x"}).warnings
+    expected = (f"the variable {name} is not read; did you mean {near}?",) if near else ()
+    assert warnings == expected

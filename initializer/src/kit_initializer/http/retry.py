@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,7 @@ class Patience:
             raise StoppedError("stopped")
         if self._attempts is not None and self._failures > self._attempts:
             raise failure.error from failure
-        delay = min(_FIRST_DELAY_S * 2.0 ** (self._failures - 1), _LONGEST_DELAY_S) * random.uniform(0.5, 1.0)  # noqa: S311
+        delay = min(_FIRST_DELAY_S * 2.0 ** (self._failures - 1), _LONGEST_DELAY_S) * _jitter()
         allowed = self.pace.limit_s
         if failure.retry_after_s is not None:
             delay = max(delay, failure.retry_after_s)
@@ -122,6 +122,11 @@ class Patience:
         if self._stop.wait(self._deadline.within(delay)):
             raise StoppedError("stopped")
         self._deadline.check(f"{failure}: trying again")
+
+
+def _jitter() -> float:
+    """Return 0.5 to 1, so that pods that failed together do not come back together."""
+    return 0.5 + os.urandom(1)[0] / 510
 
 
 def retry_after(value: str | None) -> float | None:

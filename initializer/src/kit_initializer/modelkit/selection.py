@@ -6,11 +6,11 @@ Read as Kit reads them, with two differences: a path is compared by where it lea
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 from typing import NamedTuple
 
 from kit_initializer.errors import UsageError
+from kit_initializer.nearest import nearest
 
 # What a filter may name, and which kinds of layers that covers.
 TYPES: dict[str, tuple[str, ...]] = {
@@ -65,11 +65,9 @@ def _parse(text: str) -> Filter:
 
 
 def _unknown(name: str) -> UsageError:
-    near = difflib.get_close_matches(name.strip().lower(), TYPES, 1)
+    near = nearest(name.strip().lower(), TYPES)
     hint = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"the types are {', '.join(TYPES)}, joined by ',' without spaces"
+        f"did you mean {near}?" if near else f"the types are {', '.join(TYPES)}, joined by ',' without spaces"
     )
     return UsageError(f"{name[:80]!r} is not a type that a filter can name", hint=hint)
 

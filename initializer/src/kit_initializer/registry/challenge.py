@@ -12,15 +12,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+# As texts, which `re` compiles and keeps at their first use: most runs are asked to log in nowhere.
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+)"'
 _END = r"[ \t]*(?=,|\Z)"
-_PARAMETER = re.compile(rf"({_NAME})[ \t]*=[ \t]*(?:({_NAME})|{_QUOTED}){_END}")
-_SCHEME = re.compile(rf"({_NAME})(?:(?= )|{_END})")
-_TOKEN68 = re.compile(rf"([0-9A-Za-z._~+/-]+=*){_END}")
-_BETWEEN = re.compile(r"[ \t,]*")
-_BLANKS = re.compile(r" *")
-_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_PARAMETER = rf"({_NAME})[ \t]*=[ \t]*(?:({_NAME})|{_QUOTED}){_END}"
+_SCHEME = rf"({_NAME})(?:(?= )|{_END})"
+_TOKEN68 = rf"([0-9A-Za-z._~+/-]+=*){_END}"
+_BETWEEN = r"[ \t,]*"
+_BLANKS = r" *"
+_PAIR = r"(?s)\\(.)"
 
 
 class Challenge(NamedTuple):
@@ -36,25 +37,29 @@ def parse(field: str) -> list[Challenge]:
     challenges: list[Challenge] = []
     at = _skip(_BETWEEN, field, 0)
     while at < len(field):
-        parameter = _PARAMETER.match(field, at)
+        parameter = _match(_PARAMETER, field, at)
         if parameter and challenges:
             name, token, quoted = parameter.groups()
             known = challenges[-1].parameters
             if challenges[-1].token68 or name.lower() in known:
                 raise ValueError(f"{name} cannot stand here")
-            known[name.lower()] = token if token is not None else _PAIR.sub(r"\1", quoted)
+            known[name.lower()] = token if token is not None else re.sub(_PAIR, r"\1", quoted)
             at = _skip(_BETWEEN, field, parameter.end())
             continue
-        scheme = _SCHEME.match(field, at)
+        scheme = _match(_SCHEME, field, at)
         if not scheme:
             raise ValueError(f"no challenge at character {at}")
         at = _skip(_BLANKS, field, scheme.end())
-        token68 = None if _PARAMETER.match(field, at) else _TOKEN68.match(field, at)
+        token68 = None if _match(_PARAMETER, field, at) else _match(_TOKEN68, field, at)
         challenges.append(Challenge(scheme[1].lower(), {}, token68[1] if token68 else ""))
         at = _skip(_BETWEEN, field, token68.end() if token68 else at)
     return challenges
 
 
-def _skip(what: re.Pattern[str], field: str, at: int) -> int:
-    found = what.match(field, at)
+def _match(what: str, field: str, at: int) -> re.Match[str] | None:
+    return re.compile(what).match(field, at)
+
+
+def _skip(what: str, field: str, at: int) -> int:
+    found = _match(what, field, at)
     return found.end() if found else at

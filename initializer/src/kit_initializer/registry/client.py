@@ -38,7 +38,7 @@ _PAGES = 10  # of referrers; more of them are a flood
 _TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 # What servers without ranges answer to one, or to one that they misread (a 200 is what RFC 9110 asks for).
 _NO_RANGES = {400, 416, 501}
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
+_CONTENT_RANGE = r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)"
 # Docker Hub's name in references is not the name of its registry.
 _ALIASES = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
@@ -306,7 +306,7 @@ def _first_byte(content_range: str, start: int, size: int) -> int | None:
 
     The form is `bytes FIRST-LAST/TOTAL`, with `*` for a total that is not known (RFC 9110, 14.4).
     """
-    found = _CONTENT_RANGE.fullmatch(content_range)
+    found = re.fullmatch(_CONTENT_RANGE, content_range)
     if found is None or found[3] not in {"*", str(size)}:
         return None
     first, last = int(found[1]), int(found[2])

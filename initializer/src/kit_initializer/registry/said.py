@@ -18,8 +18,8 @@ _CHARACTERS = 200
 # Registries have a list of errors (OCI), others one; the first of these keys that hold text are what is said.
 _KEYS = (("code", "message"), ("error", "error_description"), ("message",), ("detail",))
 # Object stores send XML, proxies and login pages HTML.
-_XML = re.compile(r"<(Code|Message)>([^<]*)</\1>")
-_TITLE = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
+_XML = r"<(Code|Message)>([^<]*)</\1>"
+_TITLE = r"(?i)<title[^>]*>([^<]*)<"
 
 
 def words(response: Response) -> str:
@@ -48,7 +48,7 @@ def _found(body: str) -> str:
     if body.startswith("<"):
         from html import unescape  # noqa: PLC0415 - it has a table of 2,000 names
 
-        parts = [text for _, text in _XML.findall(body)] or _TITLE.findall(body)
+        parts = [text for _, text in re.findall(_XML, body)] or re.findall(_TITLE, body)
         return unescape(": ".join(parts[:2]))
     return "" if "\ufffd" in body or "\0" in body else body
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kit_initializer import certificates
 from kit_initializer.errors import UsageError
 from kit_initializer.modelkit import selection
+from kit_initializer.nearest import nearest
 from kit_initializer.secret import printable
 from kit_initializer.settings import flags
 from kit_initializer.settings.variables import DEFAULTS
@@ -27,6 +28,7 @@ _POLICY = (
     "KIT_SIGSTORE_TRUSTED_ROOT",
 )
 _POLICY_WORDS = ("COSIGN", "SIG", "POLICY")  # how what follows KIT_ begins where it is about signatures
+_LIKE = 0.85  # KIT_RETRY is like KIT_RETRIES, and KIT_PORT, of a service named kit, like none
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
 
 
@@ -121,7 +123,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         log_level=_log_level(environ, given),
         progress=_progress(given),
         kit_flags=kit_flags,
-        warnings=(*ambiguous, *unusable),
+        warnings=(*ambiguous, *unusable, *_misspelt(environ)),
         environ=environ,
     )
 
@@ -189,6 +191,18 @@ def _signatures(environ: Mapping[str, str]) -> bool:
                 hint=f"about signatures it knows {', '.join(_POLICY)} and KIT_SIGNATURE_TIMEOUT",
             )
     return any(name in environ for name in _POLICY)
+
+
+def _misspelt(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a warning for each name that looks like one of ours; Kubernetes' names of services are none."""
+    ours = [name for name in DEFAULTS if name.startswith("KIT_")]
+    warnings = []
+    for name in sorted(environ):
+        if name[:4].upper() == "KIT_" and name not in DEFAULTS:
+            near = nearest(name.upper(), ours, likeness=_LIKE)
+            if near:
+                warnings.append(f"the variable {printable(name, 80)} is not read; did you mean {near}?")
+    return tuple(warnings)
 
 
 def _concurrency(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]]) -> int:

@@ -7,11 +7,11 @@ list is meant.
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer.errors import UsageError
+from kit_initializer.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,6 +198,6 @@ def _check(flag: Flag, *, native: bool) -> None:
 
 
 def _unknown(shown: str) -> UsageError:
-    near = difflib.get_close_matches(shown, [f"--{flag.name}" for flag in FLAGS if not flag.refused], 1)
-    hint = f"did you mean {near[0]}?" if near else "the flags are those of kit unpack"
+    near = nearest(shown, (f"--{flag.name}" for flag in FLAGS if not flag.refused))
+    hint = f"did you mean {near}?" if near else "the flags are those of kit unpack"
     return UsageError(f"{shown} in KIT_UNPACK_FLAGS is not a flag of kit unpack", hint=hint)
