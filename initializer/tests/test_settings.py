@@ -60,7 +60,7 @@ def test_defaults() -> None:
         ignore_patterns=(),
         log_format="text",
         log_level="info",
-        progress=True,
+        progress="fancy",
         kit_flags=(),
         warnings=(),
         environ={},

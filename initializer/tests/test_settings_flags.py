@@ -64,8 +64,8 @@ class TestFlags:
             ("--verbose=2", "log_level", "debug"),
             ("--verbose=0", "log_level", "info"),
             ("-v=0", "log_level", "info"),
-            ("--progress=none", "progress", False),
-            ("--progress fancy", "progress", True),
+            ("--progress=none", "progress", "none"),
+            ("--progress fancy", "progress", "fancy"),
             ("-oiv", "ignore_existing", True),
         ],
     )

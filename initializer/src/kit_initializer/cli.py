@@ -23,23 +23,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
+    from kit_initializer.reference import Reference
+
 _OUT_OF_MEMORY = UsageError(
     "the run needs more memory than the container has",
     hint="raise the memory limit of the ClusterStorageContainer, or lower KIT_CONCURRENCY",
 )
 USAGE = "usage: kit-initializer SRC DEST [SRC DEST …]    (SRC: kit://host/repository:tag)"
-_write = Console().write
+CHECK = "usage: kit-initializer check SRC… [DEST]"
+_MODELS = "/mnt/models"  # where KServe wants them
+_console = Console()
+_write = _console.write
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do one run and return its exit code."""
-    if arguments and arguments[0] in {"-h", "--help"}:
-        from kit_initializer import help as helping  # noqa: PLC0415 - 5 ms, for people alone
-
-        return _print(helping.text(USAGE))
-    if list(arguments) == ["--version"]:
-        return _print(f"kit-initializer {__version__}\n")
+    asked = _asked(arguments, environ)
+    if asked is not None:
+        return asked
     os.umask(0)  # modes are set where files are made, and servers run as other users
     reporter = Reporter(_write)
     message_path = environ.get("KIT_TERMINATION_LOG") or DEFAULTS["KIT_TERMINATION_LOG"]
@@ -51,7 +53,13 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         signal.signal(number, stop)
     try:
         chosen = settings.read(environ)
-        reporter = Reporter(_write, level=chosen.log_level, json_lines=chosen.log_format == "json")
+        live = chosen.progress == "fancy" and chosen.log_format == "text" and _console.terminal
+        reporter = Reporter(
+            _write,
+            level=chosen.log_level,
+            json_lines=chosen.log_format == "json",
+            status=_console.status if live else None,
+        )
         for warning in chosen.warnings:
             reporter.warn(warning)
         outcomes = pull_all(_pairs(arguments, reporter), chosen, reporter)
@@ -67,6 +75,59 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _asked(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Answer what people ask for and return an exit code; None where it is a run."""
+    if arguments and arguments[0] in {"-h", "--help"}:
+        from kit_initializer import help as helping  # noqa: PLC0415 - 5 ms, for people alone
+
+        return _print(helping.text(USAGE))
+    if list(arguments) == ["--version"]:
+        return _print(f"kit-initializer {__version__}\n")
+    return _check(arguments[1:], environ) if arguments and arguments[0] == "check" else None
+
+
+def _check(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Look at kits and print what is found to standard output; what is in the way is told as a run tells it."""
+    from kit_initializer.pull.check import check  # noqa: PLC0415 - for people alone
+
+    reporter = Reporter(_write)
+    try:
+        chosen = settings.read(environ)
+        lines = chosen.log_format == "json"
+        reporter = Reporter(_write, level=chosen.log_level, json_lines=lines)
+        for warning in chosen.warnings:
+            reporter.warn(warning)
+        references, folder = _looked_at(arguments)
+        for found in check(references, folder, chosen, reporter):
+            _print("\n".join([found.json()] if lines else found.lines()) + "\n")
+    except InitializerError as error:
+        reporter.failed(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
+        reporter.failed(bug := _bug(error))
+        return bug.exit_code
+    return 0
+
+
+def _looked_at(arguments: Sequence[str]) -> tuple[list[Reference], str]:
+    """Return the kits that are to be looked at, and the folder that they are meant for."""
+    _refuse_flags(arguments)
+    uris = [each for each in arguments if "://" in each]
+    folders = [each for each in arguments if "://" not in each]
+    if not uris or len(folders) > 1:
+        raise UsageError("check takes URIs, and at most one folder", hint=CHECK)
+    return [reference.parse(uri) for uri in uris], folders[0] if folders else _MODELS
+
+
+def _refuse_flags(arguments: Sequence[str]) -> None:
+    flag = next((each.partition("=")[0] for each in arguments if each.startswith("--")), "")
+    if flag:
+        raise UsageError(
+            f"{flag} is an argument, and the initializer takes none but SRC and DEST",
+            hint=f"set the environment variable KIT_UNPACK_FLAGS to {flag}",
+        )
+
+
 def _print(text: str) -> int:
     """Print to standard output what was asked for, whatever the locale, and whether or not somebody reads it."""
     with contextlib.suppress(OSError):
@@ -76,12 +137,7 @@ def _print(text: str) -> int:
 
 def _pairs(arguments: Sequence[str], reporter: Reporter) -> list[Pair]:
     """Return the pairs of argv; nothing is fetched unless all of them make sense."""
-    flag = next((each.partition("=")[0] for each in arguments if each.startswith("--")), "")
-    if flag:
-        raise UsageError(
-            f"{flag} is an argument, and the initializer takes none but SRC and DEST",
-            hint=f"set the environment variable KIT_UNPACK_FLAGS to {flag}",
-        )
+    _refuse_flags(arguments)
     if not arguments or len(arguments) % 2:
         raise UsageError(
             f"expected pairs of SRC and DEST, got {len(arguments) or 'no'} arguments", hint=USAGE

@@ -12,6 +12,7 @@ from kit_initializer.secret import printable
 # How long one line may wait for room, and how much a pipe that has room takes without waiting (pipe(7)).
 WAIT_S = 0.5
 _PIECE = 4096
+_CLEAR = b"\r\x1b[K"  # to the line's beginning, and nothing behind it (ECMA-48)
 
 
 class Console:
@@ -26,15 +27,33 @@ class Console:
         self._lock = RLock()  # the handler runs in a thread that may hold it
         self._blocked = False
         self._within_a_line = False
+        self._status = False
+
+    @property
+    def terminal(self) -> bool:
+        """Whether somebody looks at it while it is written."""
+        return os.isatty(self._descriptor)
+
+    def status(self, text: str) -> None:
+        """Show a text at the foot of a terminal, in place of the one before; "" takes it away."""
+        if text or self._status:
+            self._status = bool(text)
+            self._put(_CLEAR + printable(text, os.get_terminal_size(self._descriptor).columns - 1).encode())
 
     def write(self, line: str) -> None:
         """Write one line. Never raises: nobody may be there to read it."""
         data = f"{printable(line)}\n".encode()
+        if self._status:
+            self._status, data = False, _CLEAR + data
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         until = time.monotonic() + (0.0 if self._blocked else WAIT_S)
         if not self._lock.acquire(timeout=WAIT_S):
             return
         try:
-            self._blocked = not self._send(b"\n" + data if self._within_a_line else data, until)
+            broken_off = self._within_a_line and not data.startswith(_CLEAR)
+            self._blocked = not self._send(b"\n" + data if broken_off else data, until)
         except OSError:
             return
         finally:

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 _MATTER = (
     *("KIT_USER", "KIT_PASSWORD", "KIT_DOCKER_CONFIG_JSON", "KIT_UNPACK_FLAGS", "KIT_CA_CERT"),
-    *("KIT_ENGINE", "KIT_CONCURRENCY", "KIT_TOTAL_TIMEOUT", "KIT_RECORD", "KIT_LOG_FORMAT", "KIT_LOG_LEVEL"),
+    *(
+        "KIT_SIGNATURE_POLICY",
+        "KIT_ENGINE",
+        "KIT_CONCURRENCY",
+        "KIT_TOTAL_TIMEOUT",
+        "KIT_RECORD",
+        "KIT_LOG_FORMAT",
+        "KIT_LOG_LEVEL",
+    ),
 )
 _WIDTH = 100
 _BUG = errors.InitializerError.exit_code
@@ -35,6 +43,11 @@ def text(usage: str) -> str:
         "arguments:",
         *_filled("SRC", "kit://HOST[:PORT]/REPOSITORY:TAG or …@sha256:DIGEST"),
         *_filled("DEST", "the folder for it; it is made where it is missing"),
+        *_filled(
+            "check SRC… [DEST]",
+            "look at kits and bring nothing: digest, size, parts, which login is used, whether they are signed as "
+            "the policy wants, and whether they fit into DEST (/mnt/models)",
+        ),
         "",
         "environment (all of it: docs/environment.md):",
         *(
@@ -56,6 +69,8 @@ def text(usage: str) -> str:
         "",
         "example:",
         "  KIT_UNPACK_FLAGS=--plain-http kit-initializer kit://localhost:5000/iris:v1 /mnt/models",
+        "",
+        "more: docs/serve.md, docs/signatures.md, docs/environment.md, docs/exit-codes.md",
     ]
     return "\n".join(parts) + "\n"
 

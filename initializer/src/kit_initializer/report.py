@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Kubernetes keeps 4 KiB of all containers' messages together 12 KiB; one line on a screen is what is read.
 MESSAGE_BYTES = 1024
 PROGRESS_S = 5.0
+_BAR_S = 0.25
+_BAR_CHARACTERS = 24
 _LEVELS = ("debug", "info", "warn", "error")
 
 
@@ -37,12 +40,21 @@ class Outcome(NamedTuple):
 
 
 class Reporter:
-    """Log lines as text or JSON, from `level` on, each given to `write`."""
+    """Log lines as text or JSON, from `level` on, each given to `write`.
+
+    `status` shows a line that the next one replaces, where there is a terminal; None elsewhere.
+    """
 
     def __init__(
-        self, write: Callable[[str], None], *, level: str = "info", json_lines: bool = False
+        self,
+        write: Callable[[str], None],
+        *,
+        level: str = "info",
+        json_lines: bool = False,
+        status: Callable[[str], None] | None = None,
     ) -> None:
         self._write = write
+        self.status = status
         self._level = _LEVELS.index(level)
         self._json = json_lines
 
@@ -61,6 +73,15 @@ class Reporter:
         self._write(
             json.dumps({"time": stamp, "level": level, "message": text, **fields}, ensure_ascii=False)
         )
+
+    @property
+    def tracing(self) -> bool:
+        """Whether single requests are of interest."""
+        return self._level == 0
+
+    def debug(self, message: str) -> None:
+        """Say what only a search for a fault needs."""
+        self.log("debug", message)
 
     def info(self, message: str) -> None:
         """Say what happens."""
@@ -94,13 +115,17 @@ class Reporter:
 
 
 class Progress:
-    """A line every few seconds: done of total, rate since the last line, what is left."""
+    """How far a download is: done of total, rate, what is left.
+
+    A line every few seconds, or a bar on a terminal; `every_s` of math.inf is neither.
+    """
 
     def __init__(self, reporter: Reporter, total: int, *, every_s: float = PROGRESS_S) -> None:
         self._reporter = reporter
         self._total = total
-        self._every_s = every_s
-        self._last = self._start = time.monotonic()
+        self._bar = reporter.status if every_s < math.inf else None
+        self._every_s = min(every_s, _BAR_S) if self._bar is not None else every_s
+        self._last = time.monotonic()
         self._last_done = 0
 
     def update(self, done: int) -> None:
@@ -112,14 +137,18 @@ class Progress:
         left = self._total - done
         eta = f"about {left / rate:.0f} s left" if rate > 0 else "nothing is coming"
         share = 100 * done // self._total if self._total else 100
-        self._reporter.log(
-            "info",
-            f"{size(done)} of {size(self._total)} ({share} %), {size(rate)}/s, {eta}",
-            done=done,
-            total=self._total,
-            rate=int(rate),
-        )
+        text = f"{size(done)} of {size(self._total)} ({share} %), {size(rate)}/s, {eta}"
+        if self._bar is not None:
+            filled = share * _BAR_CHARACTERS // 100
+            self._bar(f"[{'#' * filled}{'.' * (_BAR_CHARACTERS - filled)}] {text}")
+        else:
+            self._reporter.log("info", text, done=done, total=self._total, rate=int(rate))
         self._last, self._last_done = now, done
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar("")
 
 
 def success(outcomes: Sequence[Outcome]) -> str:

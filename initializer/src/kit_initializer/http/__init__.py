@@ -2,7 +2,7 @@
 
 from kit_initializer.http.network import Network
 from kit_initializer.http.retry import Pace, Patience, StoppedError, TransientError, retry_after, unreachable
-from kit_initializer.http.transport import Response, Transport
+from kit_initializer.http.transport import Response, Transport, speaks_tls
 from kit_initializer.http.url import Origin, join, origin_of
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "join",
     "origin_of",
     "retry_after",
+    "speaks_tls",
     "unreachable",
 ]

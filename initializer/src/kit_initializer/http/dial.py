@@ -52,6 +52,21 @@ def connect(host: str, port: int, until: Deadline) -> socket.socket:
     raise failed
 
 
+def speaks_tls(host: str, port: int, until: Deadline) -> bool:
+    """Say whether a server that gave no answer to plain HTTP takes up a handshake of TLS, whoever it is."""
+    import ssl  # noqa: PLC0415 - OpenSSL is loaded only for TLS
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent or believed
+    try:
+        with connect(host, port, until) as sock:
+            sock.settimeout(until.left())
+            context.wrap_socket(sock, server_hostname=host).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def tunnel(wire: Wire, origin: Origin, via: Proxy, user_agent: str) -> None:
     """Ask a proxy for a connection to the origin (RFC 9110, 9.3.6)."""
     host = f"[{origin.host}]" if ":" in origin.host else origin.host

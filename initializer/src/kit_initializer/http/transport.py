@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import time
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer import __version__
-from kit_initializer.errors import InitializerError, UnreachableError
+from kit_initializer.errors import InitializerError, TLSError, UnreachableError
 from kit_initializer.http import dial, proxy
 from kit_initializer.http.retry import Pace, StoppedError, TransientError, unreachable
 from kit_initializer.http.url import Origin, split
-from kit_initializer.http.wire import ClosedError, NotHTTPError, ProtocolError, Wire
+from kit_initializer.http.wire import ClosedError, NotHTTPError, ProtocolError, SpeaksTLSError, Wire
 from kit_initializer.secret import printable, without_query
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kit_initializer.deadline import Deadline
     from kit_initializer.http.encoding import Decoder
@@ -126,20 +127,28 @@ class Response:
 
 
 class Transport:
-    """All connections of a run. Threads share it."""
+    """All connections of a run. Threads share it. `trace` is told of each request: what came of it, when, and how."""
 
-    def __init__(self, network: Network, deadline: Deadline, stop: Event) -> None:
+    def __init__(
+        self,
+        network: Network,
+        deadline: Deadline,
+        stop: Event,
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
         self.network = network
         self.deadline = deadline
         self._stop = stop
+        self.trace = trace
         self._lock = Lock()
         self._idle: dict[Origin, list[Wire]] = {}
         self._live: set[Wire] = set()
+        self._answered: set[Origin] = set()
         self._context: ssl.SSLContext | None = None
 
     def verified(self) -> Transport:
         """Return another transport, to be closed, that checks certificates even where this one does not."""
-        return Transport(self.network._replace(tls_verify=True), self.deadline, self._stop)
+        return Transport(self.network._replace(tls_verify=True), self.deadline, self._stop, self.trace)
 
     def close(self) -> None:
         """Close every connection, kept or not: nobody asks for anything any more."""
@@ -188,14 +197,37 @@ class Transport:
         return response
 
     def _exchange(self, request: _Request, wire: Wire) -> Response:
+        began = time.monotonic()
+        try:
+            response = self._sent(request, wire)
+        except (TransientError, InitializerError) as error:
+            self._told(request, wire, f"failed: {error}", began)
+            raise
+        self._told(request, wire, f"{response.status} {response.reason}".rstrip(), began)
+        return response
+
+    def _told(self, request: _Request, wire: Wire, outcome: str, began: float) -> None:
+        if self.trace is not None:
+            path = request.target.partition("?")[0]  # a query may sign
+            place = path if "://" in path else f"{request.origin.scheme}://{request.origin}{path}"
+            range_ = request.fields.get("Range", "")
+            how = "kept connection" if wire.used > 1 else "new connection"
+            self.trace(
+                f"{'GET' if request.body is None else 'POST'} {place}{range_ and f' {range_}'}: {outcome}"
+                f" after {1000 * (time.monotonic() - began):.0f} ms, {how}"
+            )
+
+    def _sent(self, request: _Request, wire: Wire) -> Response:
         wire.until = self.nearer("KIT_FIRST_BYTE_TIMEOUT", self.network.first_byte_timeout)
         try:
             method = "GET" if request.body is None else "POST"
             wire.send(method, request.target, request.fields.items(), request.body)
-            return Response(self, request, wire)
+            response = Response(self, request, wire)
         except (OSError, ProtocolError, ClosedError, ValueError) as error:
             self.drop(wire)
             raise self.failure(request.origin, error, "no response", wire.until) from error
+        self._answered.add(request.origin)
+        return response
 
     def nearer(self, variable: str, seconds: float) -> Deadline:
         """Return the deadline of a step that may take `seconds`, or the run's where that comes first."""
@@ -273,11 +305,25 @@ class Transport:
         if isinstance(error, InitializerError | TransientError):
             return error
         where = f"{doing}: {origin}"
+        if self._is_tls(origin, error):
+            return speaks_tls(where)
         if self.deadline.passed:
             return self.deadline.error(where)
         if isinstance(error, TimeoutError) and error.errno is None:  # ours, and not the kernel's ETIMEDOUT
             return TransientError(until.error(where))
         return _untrusted(origin, error) or _explain(where, error)
+
+    def _is_tls(self, origin: Origin, error: Exception) -> bool:
+        """Say whether plain HTTP fails at a server that never answered because it wants TLS: many just hang up."""
+        if origin.scheme == "https" or origin in self._answered or self._proxy(origin) is not None:
+            return False
+        if isinstance(error, SpeaksTLSError):
+            return True
+        if not isinstance(error, ConnectionResetError | BrokenPipeError | ClosedError | ProtocolError):
+            return False
+        self._answered.add(origin)  # it is asked once
+        until = self.nearer("KIT_CONNECT_TIMEOUT", self.network.connect_timeout)
+        return dial.speaks_tls(origin.host, origin.port, until)
 
 
 def _untrusted(origin: Origin, error: Exception) -> Exception | None:
@@ -288,6 +334,13 @@ def _untrusted(origin: Origin, error: Exception) -> Exception | None:
     return tls.explain(origin, error)
 
 
+def speaks_tls(where: str) -> TLSError:
+    """Return the error for a server that is spoken to in plain HTTP and wants TLS."""
+    return TLSError(
+        f"{where} speaks TLS, and was sent plain HTTP", hint="remove --plain-http from KIT_UNPACK_FLAGS"
+    )
+
+
 def _explain(where: str, error: Exception) -> Exception:
     if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
         return UnreachableError(f"{where}: there is no such host", hint="check the registry's name")
@@ -296,5 +349,5 @@ def _explain(where: str, error: Exception) -> Exception:
     reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
     hint = ""
     if isinstance(error, NotHTTPError):
-        hint = "does the registry speak TLS? Then leave --plain-http out"
+        hint = "does something else listen on this port?"
     return unreachable(where, reason, hint=hint)

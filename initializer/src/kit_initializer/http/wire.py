@@ -23,6 +23,7 @@ _HEAD_BYTES = 64 * 1024
 _INTERIM_RESPONSES = 5
 _LINE_BYTES = 8 * 1024
 _RECEIVE_BYTES = 16 * 1024
+_TLS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake
 _BLANK = b"\r\n\r\n"
 
 
@@ -32,6 +33,10 @@ class ProtocolError(Exception):
 
 class NotHTTPError(ProtocolError):
     """What comes is not HTTP at all."""
+
+
+class SpeaksTLSError(NotHTTPError):
+    """What comes is a record of TLS (RFC 8446, 5.1), where plain HTTP was sent."""
 
 
 class ClosedError(Exception):
@@ -82,6 +87,7 @@ class Wire:
         self._chunked = False
         self._chunk_left = 0
         self.reusable = True
+        self.used = 0  # how many requests were sent
 
     def send(
         self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None = None
@@ -94,6 +100,7 @@ class Wire:
             lines.append(f"{name}: {value}")
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
+        self.used += 1
         self.sock.settimeout(self.until.left())
         self.sock.sendall("\r\n".join(lines).encode("latin-1", "replace") + _BLANK + (body or b""))
 
@@ -131,6 +138,8 @@ class Wire:
         received = bytearray(self._ahead)
         self._ahead = b""
         while (end := received.find(_BLANK)) < 0:
+            if received.startswith(_TLS):
+                raise SpeaksTLSError("the answer is TLS")
             if len(received) > _HEAD_BYTES or (received and not b"HTTP/1.".startswith(received[:7])):
                 raise NotHTTPError("the answer is not HTTP")
             data = self._more(self.until)

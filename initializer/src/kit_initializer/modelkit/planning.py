@@ -28,7 +28,7 @@ class Layer(NamedTuple):
 
     `kind` is model, modelpart, dataset, code, docs, prompt or mcpb; `format` is "tar" or "raw";
     `compression` is "", "gzip" or "zstd". Names in a tar are below `directory` ("" for the destination); a
-    raw layer is the file `path` with the permissions `mode`.
+    raw layer is the file `path` with the permissions `mode`. `part` is the path in the Kitfile, for people.
     """
 
     digest: str
@@ -39,6 +39,7 @@ class Layer(NamedTuple):
     directory: str
     path: str
     mode: int
+    part: str = ""
 
 
 class Plan(NamedTuple):
@@ -176,4 +177,5 @@ def _place(entry: Entry, layer: Typed) -> Layer:
         directory=directory,
         path=path,
         mode=permissions,
+        part=clean,
     )

@@ -95,7 +95,12 @@ class Crew:
                 now = time.monotonic()
                 deadline.check("downloading")
                 if now - last >= TICK_S:
+                    before = connections.wanted
                     connections.update(now, self._traffic(now - last))
+                    if connections.wanted != before and self._registry.transport.trace is not None:
+                        self._registry.transport.trace(
+                            f"up to {connections.wanted} connections to a layer, where there were {before}"
+                        )
                     self._match(min(connections.wanted, self._registry.turns.most))
                     last = now
                     self._progress.update(self._done())

@@ -33,9 +33,12 @@ def fill(pulls: Sequence[Pull], registry: Registry, settings: Settings, reporter
     for destination, count in needed.items():
         destination.room(count)
     jobs = jobs_for(targets)
-    every_s = PROGRESS_S if settings.progress else math.inf
+    every_s = math.inf if settings.progress == "none" else PROGRESS_S
     progress = Progress(reporter, sum(job.part.layer.size for job in jobs), every_s=every_s)
-    Crew(jobs, registry, progress, settings.concurrency).run()
+    try:
+        Crew(jobs, registry, progress, settings.concurrency).run()
+    finally:
+        progress.end()
     for pull in pulls:
         content = pull.contents
         if content.parts and pull.tree.keep is None and not pull.tree.files:

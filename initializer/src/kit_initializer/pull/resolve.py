@@ -122,7 +122,7 @@ def _once(parts: list[Part]) -> tuple[Part, ...]:
     """Drop layers that repeat another one in the same place, as of one folder packed as code and as dataset."""
     unique: dict[Layer, Part] = {}
     for part in parts:
-        unique.setdefault(part.layer._replace(kind=""), part)
+        unique.setdefault(part.layer._replace(kind="", part=""), part)
     return tuple(unique.values())
 
 

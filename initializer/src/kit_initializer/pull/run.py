@@ -40,10 +40,10 @@ def pull_all(pairs: Sequence[Pair], settings: Settings, reporter: Reporter) -> l
     """
     began = time.monotonic()
     deadline = Deadline(settings.total_timeout)
-    registry = _registry(settings, deadline, reporter)
+    registry = connect(settings, deadline, reporter)
     places: list[Place] = []
     try:
-        signed = _signed(pairs, registry, settings)
+        signed = signed_by(pairs, registry, settings)
         places = _open(pairs, settings, deadline, reporter)
         missing: list[Pull] = []
         for place in places:
@@ -71,9 +71,11 @@ def network(settings: Settings) -> Network:
     return Network(**{name: getattr(settings, name) for name in Network._fields})
 
 
-def _registry(settings: Settings, deadline: Deadline, reporter: Reporter) -> Registry:
+def connect(settings: Settings, deadline: Deadline, reporter: Reporter) -> Registry:
+    """Return the client of a run; its transport is to be closed."""
     stop = Event()
-    transport = Transport(network(settings), deadline, stop)
+    trace = reporter.debug if reporter.tracing else None
+    transport = Transport(network(settings), deadline, stop, trace)
     return Registry(
         transport,
         Logins(settings, transport, reporter.warn),
@@ -85,7 +87,7 @@ def _registry(settings: Settings, deadline: Deadline, reporter: Reporter) -> Reg
     )
 
 
-def _signed(pairs: Sequence[Pair], registry: Registry, settings: Settings) -> Signed | None:
+def signed_by(pairs: Sequence[Pair], registry: Registry, settings: Settings) -> Signed | None:
     """Return the signature policy, which is read only where one is set."""
     if not settings.signatures:
         return None
@@ -124,6 +126,7 @@ def _resolve(place: Place, registry: Registry) -> None:
     record = place.destination.record
     for pull, kit in zip_longest(place.pulls, record.kits[: len(place.pulls)] if record is not None else ()):
         if kit is None or kit.digest != pull.reference.digest:
+            registry.say(f"resolving {pull.reference}")
             pull.resolved = resolve(registry, pull.reference)
 
 

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kit_initializer.pull.pull import Pair, Place, Pull
-    from kit_initializer.pull.resolve import Chosen, Contents
+    from kit_initializer.pull.resolve import Chosen, Contents, Resolved
     from kit_initializer.registry import Registry
     from kit_initializer.settings import Settings
     from kit_initializer.signature.judge import Trial
+
+    _Trial = tuple[Chosen, Trial]
 
 
 class Signed:
@@ -31,29 +33,34 @@ class Signed:
         self._judge = signature.Judge(policy, registry, settings.signature_timeout)
         self._registry = registry
         self._settings = settings
-        self._trials: dict[Pull, list[tuple[Chosen, Trial]]] = {}
+        self._trials: dict[Pull, list[_Trial]] = {}
 
     def contents(self, pull: Pull) -> Contents:
         """Return what a kit consists of, and begin to judge it and its parents meanwhile."""
         trials = self._trials[pull] = []
+        return self._contents(pull.manifest, trials)
 
+    def look(self, resolved: Resolved) -> tuple[Contents, str]:
+        """Return what a kit consists of, and why it is let in. Raises what `wait` does."""
+        trials: list[_Trial] = []
+        found = self._contents(resolved, trials)
+        return found, _said([(chosen, trial.verdict()) for chosen, trial in trials])
+
+    def _contents(self, resolved: Resolved, trials: list[_Trial]) -> Contents:
         def judge(chosen: Chosen) -> None:
             subject = signature.Subject(
                 chosen.reference, chosen.repository, chosen.manifest, chosen.chosen_from
             )
             trials.append((chosen, self._judge.begin(subject)))
 
-        return contents(self._registry, pull.manifest, self._settings, judge)
+        return contents(self._registry, resolved, self._settings, judge)
 
     def wait(self) -> None:
         """Wait for all verdicts, and note them. Raises SignatureError, or why signatures could not be fetched."""
         for pull, trials in self._trials.items():
             verdicts = [(chosen, trial.verdict()) for chosen, trial in trials]
             pull.judged = frozenset(chosen.digest for chosen, _ in verdicts)
-            pull.signature = "; ".join(
-                f"parent {chosen.reference}: {verdict}" if number else verdict
-                for number, (chosen, verdict) in enumerate(verdicts)
-            )
+            pull.signature = _said(verdicts)
             pull.policy = self._judge.policy.fingerprint
         self._trials.clear()
 
@@ -75,3 +82,11 @@ class Signed:
                 for pull, kit in zip(place.pulls, kits, strict=True)
             )
         )
+
+
+def _said(verdicts: Sequence[tuple[Chosen, str]]) -> str:
+    """Return the verdicts over a kit and its parents as one text."""
+    return "; ".join(
+        f"parent {chosen.reference}: {verdict}" if number else verdict
+        for number, (chosen, verdict) in enumerate(verdicts)
+    )

@@ -17,6 +17,7 @@ from kit_initializer.http import (
     join,
     origin_of,
     retry_after,
+    speaks_tls,
     unreachable,
 )
 from kit_initializer.registry.auth import Authorizer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 MANIFEST_BYTES = 4 * 1024 * 1024
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _REDIRECTS = 8
+# What Go's servers and nginx say, in plain HTTP, to a request that came without TLS.
+_WANTS_TLS = ("HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port")
 _PAGES = 10  # of referrers; more of them are a flood
 _TRANSIENT = {408, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 # What servers without ranges answer to one, or to one that they misread (a 200 is what RFC 9110 asks for).
@@ -268,6 +271,8 @@ class Repository:
         said = words(response)
         who = response.speaker if here else f"{self._origin} redirects to {response.speaker}, which"
         answer = f"{who} answered {status} {response.reason}".rstrip() + said
+        if status == 400 and response.origin.scheme == "http" and any(text in said for text in _WANTS_TLS):
+            return speaks_tls(f"{what}: {response.origin}")
         if status in {404, 410}:
             hint = "check the repository and the tag" if here else f"check what {response.origin} has"
             return NotFoundError(f"{what} is not there: {answer}", hint=hint)

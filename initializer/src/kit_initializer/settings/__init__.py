@@ -71,7 +71,7 @@ class Settings(NamedTuple):
     ignore_patterns: tuple[str, ...]
     log_format: str
     log_level: str
-    progress: bool
+    progress: str
     kit_flags: tuple[str, ...]
     warnings: tuple[str, ...]
     environ: Mapping[str, str]
@@ -334,5 +334,5 @@ def _log_level(environ: Mapping[str, str], given: Mapping[str, tuple[str, ...]])
     return "debug" if times else level
 
 
-def _progress(given: Mapping[str, tuple[str, ...]]) -> bool:
-    return _one_of("--progress", _last(given, "progress") or "plain", _PROGRESS) != "none"
+def _progress(given: Mapping[str, tuple[str, ...]]) -> str:
+    return _one_of("--progress", _last(given, "progress") or "fancy", _PROGRESS)

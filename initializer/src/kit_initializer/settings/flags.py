@@ -79,7 +79,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag("label", "l", "list", "`key=value`, picks a kit of an index; all must match", _PASSED),
     Flag("log-level", "", "text", "`trace` and `debug` are one level", _PASSED),
     Flag(
-        "progress", "", "text", "`none` prints no progress; `plain` and `fancy` print lines", "always `none`"
+        "progress",
+        "",
+        "text",
+        "`none` prints no progress, `plain` lines; `fancy`, the default, a bar on a terminal and lines elsewhere",
+        "always `none`",
     ),
     Flag("verbose", "v", "count", "once or more: log level debug", _PASSED),
     Flag("include-remote", "", "switch", "", "", refused="what it fetches has no digest in the kit"),
