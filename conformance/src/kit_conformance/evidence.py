@@ -10,6 +10,8 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kit_conformance.testbed.registry.ledger import Entry
+
 _HIDDEN: Final = "***"
 _SHORTEST: Final = 4  # shorter ones would hide half of every text, and are no secrets
 _LINES: Final = 60
@@ -72,3 +74,10 @@ def last(lines: Iterable[str], limit: int = _LINES) -> list[str]:
     if len(every) <= limit:
         return every
     return [f"… {len(every) - limit} lines before", *every[-limit:]]
+
+
+def line(entry: Entry) -> str:
+    """Return a request as the report has it."""
+    faults = f" ({', '.join(entry.faults)})" if entry.faults else ""
+    ended = "" if entry.ended in {"complete", ""} else f", {entry.ended}"
+    return f"{entry}{faults}{ended}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypedDict, Unpack
 
 from kit_conformance import tree as trees
-from kit_conformance.evidence import Redactor, last
+from kit_conformance.evidence import Redactor, last, line
 from kit_conformance.result import Finding, Result
 from kit_conformance.subject import ALWAYS, Ask, Invocation, Subject, Volume
 from kit_conformance.subject.base import SOME_UID
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kit_conformance.subject import Process
     from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry.auth import Auth
-    from kit_conformance.testbed.registry.ledger import Entry
 
 SECONDS: Final = 60.0  # in which a run of a case must end; what a case moves are kilobytes on loopback
 _IMPATIENT: Final = 20.0  # the same where a subject has been told to wait for 2 s at most
@@ -195,7 +194,10 @@ class Lab:
             wanted["docker-config"] = {}
         if "termination-log" in self.subject.config.ask:
             wanted["termination-log"] = {}
-        asks = [self.subject.config.asks(name, {**values, **given}) for name, given in wanted.items()]
+        asks = [
+            self.subject.config.asks(name, {**values, **given, **self._files(folder, given)})
+            for name, given in wanted.items()
+        ]
         invocation = Invocation(
             arguments=self._arguments(uris, destinations, asks, wish.get("arguments")),
             environment=self._environment(folder, asks, wish),
@@ -348,6 +350,15 @@ class Lab:
             }
         return values
 
+    def _files(self, folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+        """Return values that name a file with what another one holds: `key_file` for `key_pem`."""
+        found: dict[str, str] = {}
+        for name, file in (("key_pem", "key_file"), ("trusted_root", "trusted_root_file")):
+            if name in given:
+                (folder / file).write_text(given[name], "utf-8")
+                found[file] = self.subject.seen(folder / file, folder)
+        return found
+
     # what is left of it
 
     def evidence(self) -> dict[str, Any]:
@@ -356,9 +367,9 @@ class Lab:
         for number, registry in enumerate(self.registries):
             registry.ledger.settle(1.0)
             label = f"registry {number + 1}" if len(self.registries) > 1 else "registry"
-            requests += [f"{label}: {_line(entry)}" for entry in registry.ledger]
-            requests += [f"{label}, second origin: {_line(entry)}" for entry in registry.elsewhere.ledger]
-        return {"runs": self.runs, "requests": last([self.redactor.text(line) for line in requests])}
+            requests += [f"{label}: {line(entry)}" for entry in registry.ledger]
+            requests += [f"{label}, second origin: {line(entry)}" for entry in registry.elsewhere.ledger]
+        return {"runs": self.runs, "requests": last([self.redactor.text(each) for each in requests])}
 
     def close(self) -> None:
         """End every registry and remove every file."""
@@ -373,8 +384,6 @@ class Lab:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # a user as clusters give them
-
     def does_not_apply(self, why: str) -> NoReturn:
         """End a case that cannot be asked of this subject: it is then not-supported."""
         raise NotSupportedError(why)
@@ -383,12 +392,6 @@ class Lab:
     def some_uid(self) -> int:
         """Return a user id that no image knows."""
         return SOME_UID
-
-
-def _line(entry: Entry) -> str:
-    faults = f" ({', '.join(entry.faults)})" if entry.faults else ""
-    ended = "" if entry.ended in {"complete", ""} else f", {entry.ended}"
-    return f"{entry}{faults}{ended}"
 
 
 def new(subject: Subject, settings: Settings) -> Lab:

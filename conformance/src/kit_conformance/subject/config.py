@@ -36,27 +36,36 @@ ASKS: Final[Mapping[str, frozenset[str]]] = {
     "filter": frozenset({"filter"}),
     "insecure": frozenset(),
     "keep": frozenset(),
+    "kit-engine": frozenset({"kit_folder"}),
     "label": frozenset({"label"}),
     "login": frozenset({"user", "password", "registry", "docker_config", "docker_folder"}),
     "overwrite": frozenset(),
     "patience": frozenset({"seconds", "limit"}),
     "plain-http": frozenset(),
+    "signature-identity": frozenset({"identity", "issuer"}),
+    "signature-key": frozenset({"key_pem", "key_file"}),
+    "signature-policy": frozenset({"policy"}),
     "termination-log": frozenset({"termination_log"}),
+    "trusted-root": frozenset({"trusted_root", "trusted_root_file"}),
 }
 # The asks without which a feature cannot be shown.
-_FEATURE_ASKS: Final[Mapping[str, str]] = {
-    "ca": "ca",
-    "client-cert": "client-cert",
-    "docker-config": "docker-config",
-    "filters": "filter",
-    "identity-token": "docker-config",
-    "index": "label",
-    "insecure": "insecure",
-    "keep": "keep",
-    "login": "login",
-    "overwrite": "overwrite",
-    "patience": "patience",
-    "termination-log": "termination-log",
+_FEATURE_ASKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ca": ("ca",),
+    "client-cert": ("client-cert",),
+    "docker-config": ("docker-config",),
+    "filters": ("filter",),
+    "identity-token": ("docker-config",),
+    "index": ("label",),
+    "insecure": ("insecure",),
+    "keep": ("keep",),
+    "keyless": ("signature-identity", "trusted-root"),
+    "kit-engine": ("kit-engine",),
+    "login": ("login",),
+    "overwrite": ("overwrite",),
+    "patience": ("patience",),
+    "signature-policy": ("signature-policy", "trusted-root"),
+    "signatures": ("signature-key",),
+    "termination-log": ("termination-log",),
 }
 _COMMON: Final = frozenset({"home", "kit"})
 _PAIR: Final = frozenset({"source", "destination", "reference"})
@@ -181,10 +190,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{config.source}: unknown {what} {', '.join(sorted(unknown))}")
     if config.network not in {"host", "bridge"}:
         raise ConfigError(f"{config.source}: network is host or bridge, not {config.network!r}")
-    for feature in sorted(config.features):
-        needed = _FEATURE_ASKS.get(feature)
-        if needed and needed not in config.ask:
-            raise ConfigError(f"{config.source} claims {feature} and does not say how to ask for {needed}")
+    _check_features(config)
     for name, ask in config.ask.items():
         for text in (*ask.environment.values(), *ask.arguments):
             _placeholders(config.source, f"ask.{name}", text, ASKS[name] | _COMMON)
@@ -192,6 +198,15 @@ def _check(config: Config) -> None:
         _placeholders(config.source, "environment", text, _COMMON)
     for text in config.arguments:
         _placeholders(config.source, "arguments", text, _PAIR)
+
+
+def _check_features(config: Config) -> None:
+    for feature in sorted(config.features):
+        for needed in _FEATURE_ASKS.get(feature, ()):
+            if needed not in config.ask:
+                raise ConfigError(
+                    f"{config.source} claims {feature} and does not say how to ask for {needed}"
+                )
 
 
 def _placeholders(source: str, where: str, text: str, allowed: frozenset[str]) -> None:
