@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from kit_conformance.cases import kits
 from kit_conformance.testbed import signing
+from kit_conformance.testbed.registry import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kit_conformance.result import Result
     from kit_conformance.testbed.kits import ModelKit
     from kit_conformance.testbed.registry import Registry
+    from kit_conformance.testbed.registry.wire import Request
 
 SLSA: Final = "https://slsa.dev/provenance/v1"
 ISSUER: Final = "https://issuer.fake.example"
@@ -157,3 +159,23 @@ def refused(shop: Shop, uri: str, why: str, **wish: Unpack[Wish]) -> Result:
     """Show that a kit is refused, and that nothing of it is left for a server."""
     given: Wish = {"patience": True, **wish}
     return shop.run(uri, **given).failed(why).brought_nothing()
+
+
+def unpacks_what_was_verified(lab: Lab, shop: Shop, **wish: Unpack[Wish]) -> None:
+    """Show that a kit is what was verified, or nothing, where its tag moves while signatures are asked for."""
+    signed, other = kits.model(), kits.model(seed=8)
+    uri = shop.add(signed, *shop.both(signed))
+
+    def moves(request: Request) -> bool:
+        if request.kind == "referrers" or request.reference.startswith("sha256-"):
+            shop.registry.add(other, "iris", "v1")
+        return False
+
+    shop.registry.inject(faults.Latency(0), when=moves)
+    result = shop.run(uri, **wish)
+    if result.outcome.code:
+        result.failed().brought_nothing()
+    else:
+        result.brought(signed)
+    shop.registry.heal()
+    lab.run(uri).brought(other)

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 
 from kit_conformance import refs
 from kit_conformance.cases import kits
-from kit_conformance.cases.signature_steps import SLSA, Shop, brings, by_key, key
+from kit_conformance.cases.signature_steps import SLSA, Shop, brings, by_key, key, unpacks_what_was_verified
 from kit_conformance.cases.steps import some
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
 from kit_conformance.testbed import signing
 from kit_conformance.testbed.kits import index
-from kit_conformance.testbed.registry import Bearer, faults
+from kit_conformance.testbed.registry import Bearer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kit_conformance.lab import Lab
     from kit_conformance.testbed.kits import ModelKit
-    from kit_conformance.testbed.registry.wire import Request
 
 _KEY = {"signatures"}
 
@@ -256,20 +255,4 @@ def test_moved_tag(lab: Lab) -> None:
 
     Who may push a tag needs no key otherwise: a moment is enough, and CI moves tags all day.
     """
-    signed, other = kits.model(), kits.model(seed=8)
-    shop = Shop(lab)
-    uri = shop.add(signed, *shop.both(signed))
-
-    def moves(request: Request) -> bool:
-        if request.kind == "referrers" or request.reference.startswith("sha256-"):
-            shop.registry.add(other, "iris", "v1")
-        return False
-
-    shop.registry.inject(faults.Latency(0), when=moves)
-    result = shop.run(uri)
-    if result.outcome.code:
-        result.failed().brought_nothing()
-    else:
-        result.brought(signed)
-    shop.registry.heal()
-    lab.run(uri).brought(other)
+    unpacks_what_was_verified(lab, Shop(lab))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from kit_conformance import refs
+from kit_conformance.cases import kits
 from kit_conformance.cases.signature_steps import (
     IDENTITY,
     ISSUER,
@@ -15,6 +16,7 @@ from kit_conformance.cases.signature_steps import (
     by_identity,
     instance,
     key,
+    refused,
     refuses,
 )
 from kit_conformance.catalog import MUST, case
@@ -32,16 +34,18 @@ _KEYLESS: Final = {"keyless"}
 def _refuses(
     lab: Lab,
     why: str,
-    *,
-    identity: str = IDENTITY,
+    *identities: str,
     issuer: str = ISSUER,
     root: signing.FakeSigstore | None = None,
     **wrong: Any,  # noqa: ANN401  (as `FakeSigstore.document` has them)
 ) -> None:
-    def make(_: Shop, kit: ModelKit) -> Iterable[signing.Attachment]:
-        return [(root or instance()).bundle(kit, identity, issuer, **wrong)]
-
-    refuses(lab, why, make, asked=by_identity())
+    """Show that a kit is refused that has such a signature, by each of these identities (ours without)."""
+    shop = Shop(lab, by_identity())
+    shop.works()
+    for number, identity in enumerate(identities or [IDENTITY]):
+        kit = kits.model(seed=number)
+        made = (root or instance()).bundle(kit, identity, issuer, **wrong)
+        refused(shop, shop.add(kit, made, tag=f"v{number}"), why)
 
 
 @case("signature.keyless", level=MUST, since="0.1", ref=refs.SIGSTORE_CLIENT, features=_KEYLESS)
@@ -59,8 +63,8 @@ def test_keyless_identity(lab: Lab) -> None:
 
     Everybody has an identity at a public issuer; so has a workflow whose name goes on where ours ends.
     """
-    for other in (IDENTITY.replace("models", "fork"), f"{IDENTITY}0", IDENTITY.upper(), "ann@fake.example"):
-        _refuses(lab, "another identity has signed", identity=other)
+    others = (IDENTITY.replace("models", "fork"), f"{IDENTITY}0", IDENTITY.upper(), "ann@fake.example")
+    _refuses(lab, "another identity has signed", *others)
 
 
 @case("signature.keyless-issuer", level=MUST, since="0.1", ref=refs.SIGSTORE_CLIENT, features=_KEYLESS)
