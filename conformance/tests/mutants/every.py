@@ -19,6 +19,10 @@ from conformance.tests.mutants import (
     registry_login_odd,
     registry_transfers,
     restart,
+    signature,
+    signature_initializer,
+    signature_keyless,
+    signature_policy,
 )
 from conformance.tests.mutants.broken_kits import BROKEN_KITS, BY_NATURE, BrokenKit
 from conformance.tests.mutants.world import MUTANTS, Mutant
@@ -37,6 +41,10 @@ MODULES: Final = (
         initializer_secrets,
         initializer_transfers,
         others,
+        signature,
+        signature_initializer,
+        signature_keyless,
+        signature_policy,
     ),
 )
 EVERY: Final[Mapping[str, Mutant | BrokenKit]] = {**MUTANTS, **BROKEN_KITS}

@@ -36,7 +36,13 @@ class Zygote:
 
     def __init__(self) -> None:
         importlib.import_module("kit_initializer.cli")
-        for name in ("kit_initializer.pull.native", "kit_initializer.credentials.environment", "ssl"):
+        for name in (
+            "kit_initializer.pull.native",
+            "kit_initializer.credentials.environment",
+            "kit_initializer.pull.signed",
+            "sigstore.verify",
+            "ssl",
+        ):
             importlib.import_module(name)
         ours, theirs = socket.socketpair()
         self.pid = os.fork()

@@ -116,10 +116,11 @@ def test_key_types(lab: Lab) -> None:
     """
     for kind in ("p384", "ed25519", "rsa"):
         other = key("ours", kind)
-        for make in (Shop.both, lambda shop, kit, by: [shop.simple(kit, by=by)]):
+        for older in (False, True):
             shop = Shop(lab, by_key(other))
             kit = kits.model()
-            shop.run(shop.add(kit, *make(shop, kit, by=other))).brought(kit)
+            made = shop.simple(kit, by=other) if older else signing.bundle(other, kit)
+            shop.run(shop.add(kit, made)).brought(kit)
 
 
 @case("signature.referrers-pages", level=MUST, since="0.1", ref=refs.OCI_REFERRERS, features=_KEY)
