@@ -28,6 +28,7 @@ hypothesis.settings.load_profile("here")
 
 NEEDS = {
     "docker-registry": "a registry binary: `apt-get install docker-registry`",
+    "cosign": "`go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3`",
     "crane": "`go install github.com/google/go-containerregistry/cmd/crane@v0.22.0`",
     "distribution": "`registry`: `go install github.com/distribution/distribution/v3/cmd/registry@v3.0.0`",
     "registry:2": "the image: `docker pull registry:2`",

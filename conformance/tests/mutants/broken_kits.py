@@ -58,7 +58,7 @@ class Call:
 
     def run(self) -> int:
         """Do what was asked, with the two mistakes fixed."""
-        if self.verb != "unpack":
+        if self.verb != "unpack" or "--plain-http=false" in self.words:  # from a store that was pulled into
             return self.kit(*self.words)
         plain = [word for word in self.words if word == "--plain-http"]
         code = self.kit("pull", self.reference, *plain) if self.pulls else 0
