@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kit_conformance.testbed.registry import Registry
     from kit_conformance.testbed.registry.wire import Request
 
+    Make = Callable[["Shop", ModelKit], Iterable[signing.Attachment]]
+
 SLSA: Final = "https://slsa.dev/provenance/v1"
 ISSUER: Final = "https://issuer.fake.example"
 IDENTITY: Final = "https://ci.fake.example/models/.github/workflows/pack.yaml@refs/tags/v1"
@@ -127,11 +129,7 @@ class Shop:
         return self.both(kit, "control")
 
 
-def brings(
-    lab: Lab,
-    make: Callable[[Shop, ModelKit], Iterable[signing.Attachment]],
-    **options: Any,  # noqa: ANN401
-) -> Shop:
+def brings(lab: Lab, make: Make, **options: Any) -> Shop:  # noqa: ANN401  (as `Shop` has them)
     """Show that a kit is brought that has this attached."""
     shop = Shop(lab, **options)
     kit = kits.model()
@@ -139,19 +137,13 @@ def brings(
     return shop
 
 
-def refuses(
-    lab: Lab,
-    why: str,
-    make: Callable[[Shop, ModelKit], Iterable[signing.Attachment]],
-    *,
-    kit: ModelKit | None = None,
-    **options: Any,  # noqa: ANN401  (as `Shop` has them)
-) -> Shop:
-    """Show that a signed kit is brought, and that one is refused that has this attached."""
+def refuses(lab: Lab, why: str, *makes: Make, **options: Any) -> Shop:  # noqa: ANN401  (as `Shop` has them)
+    """Show that a signed kit is brought, and that kits are refused that have any one of these attached."""
     shop = Shop(lab, **options)
     shop.works()
-    kit = kit or kits.model()
-    refused(shop, shop.add(kit, *make(shop, kit)), why)
+    for number, make in enumerate(makes):
+        kit = kits.model(seed=number + 1)
+        refused(shop, shop.add(kit, *make(shop, kit), tag=f"v{number}"), why)
     return shop
 
 

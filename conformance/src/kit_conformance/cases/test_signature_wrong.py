@@ -40,8 +40,12 @@ def test_another_key(lab: Lab) -> None:
     Everybody can make a key.
     """
     theirs = key("theirs")
-    refuses(lab, "it is by another key", lambda _, kit: [signing.bundle(theirs, kit)])
-    refuses(lab, "it is by another key", lambda shop, kit: [shop.simple(kit, by=theirs)])
+    refuses(
+        lab,
+        "it is by another key",
+        lambda _, kit: [signing.bundle(theirs, kit)],
+        lambda shop, kit: [shop.simple(kit, by=theirs)],
+    )
 
 
 @case("signature.hint", level=MUST, since="0.1", ref=refs.SIGSTORE_CLIENT, features=_KEY)
@@ -60,9 +64,13 @@ def test_other_digest(lab: Lab) -> None:
 
     Every signature of the past is there for everybody to copy.
     """
-    refuses(lab, "another kit is signed", lambda _, kit: [signing.bundle(key(), kit, digest=_OTHER)])
     made = signing.envelope(key(), signing.statement(_OTHER, _OTHER[:-1] + "0", predicate={}))
-    refuses(lab, "other kits are signed", lambda _, kit: [signing.bundle(key(), kit, made=made)])
+    refuses(
+        lab,
+        "other kits are signed",
+        lambda _, kit: [signing.bundle(key(), kit, digest=_OTHER)],
+        lambda _, kit: [signing.bundle(key(), kit, made=made)],
+    )
 
 
 @case("signature.other-digest-simple", level=MUST, since="0.1", ref=refs.COSIGN_SIMPLE, features=_KEY)
@@ -92,8 +100,7 @@ def test_annotation_lies(lab: Lab) -> None:
         said["subject"][0] |= {"name": f"{shop.host}/iris@{kit.digest}", "annotations": {"d": kit.digest}}
         return [signing.bundle(key(), kit, made=signing.envelope(key(), json.dumps(said).encode()))]
 
-    refuses(lab, "only an annotation names this kit", simple)
-    refuses(lab, "only a name is this kit's", bundle)
+    refuses(lab, "only an annotation or a name is this kit's", simple, bundle)
 
 
 @case("signature.attestation", level=MUST, since="0.1", ref=refs.COSIGN_PREDICATE, features=_KEY)
@@ -131,8 +138,7 @@ def test_attestation_tag(lab: Lab) -> None:
     def copied(_: Shop, kit: ModelKit) -> Iterable[signing.Attachment]:
         return [signing.simple(kit, signing.attestation_layer(key(), kit, SLSA))]
 
-    refuses(lab, "it attests something", attested)
-    refuses(lab, "it attests something", copied)
+    refuses(lab, "it attests something", attested, copied)
 
 
 @case("signature.payload-type", level=MUST, since="0.1", ref=refs.DSSE, features=_KEY)
@@ -164,8 +170,7 @@ def test_payload_type_changed(lab: Lab) -> None:
         said = signing.statement(kit.digest, predicate={})
         return [signing.bundle(key(), kit, made=signing.Envelope(said, key().sign(said)))]
 
-    refuses(lab, "the type was another one", changed)
-    refuses(lab, "the type was not signed", bare)
+    refuses(lab, "this type was not signed", changed, bare)
 
 
 @case("signature.flipped", level=MUST, since="0.1", ref=refs.DSSE, features=_KEY)
@@ -187,16 +192,18 @@ def test_flipped(lab: Lab) -> None:
             signature = signed.signature
         return [signing.bundle(key(), kit, made=signing.Envelope(payload, signature))]
 
-    for what in ("signature", "payload", "subject"):
-        refuses(lab, f"the {what} was changed", partial(bundle, what=what))
-
     def simple(shop: Shop, kit: ModelKit, *, digest: str) -> Iterable[signing.Attachment]:
         name = f"{shop.host}/iris"
         good = key().sign(signing.payload(digest or kit.digest, name))
         return [shop.simple(kit, signature=good if digest else signing.flipped(good))]
 
-    refuses(lab, "the signature was changed", lambda shop, kit: simple(shop, kit, digest=""))
-    refuses(lab, "the digest was changed", lambda shop, kit: simple(shop, kit, digest=_OTHER))
+    refuses(
+        lab,
+        "something was changed",
+        *(partial(bundle, what=what) for what in ("signature", "payload", "subject")),
+        partial(simple, digest=""),
+        partial(simple, digest=_OTHER),
+    )
 
 
 @case("signature.unparsable", level=MUST, since="0.1", ref=refs.COSIGN_BUNDLE, features=_KEY)

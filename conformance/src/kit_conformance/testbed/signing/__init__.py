@@ -5,7 +5,7 @@
     attach(registry, "iris", simple(kit, simple_layer(key, kit, "registry.example/iris")))   # cosign 1 and 2: a tag
 
 Every function takes arguments that make the signature wrong in one way. `keyless` has a fake Sigstore instance that
-issues certificates and log entries in the real formats. Needs `kit-conformance[signatures]`.
+issues certificates and log entries in the real formats.
 """
 
 from kit_conformance.testbed.signing.bundles import (
