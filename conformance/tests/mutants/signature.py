@@ -184,10 +184,19 @@ def from_the_beginning(world: World) -> int:
 @mutant("signature.moved-tag")
 def twice(world: World) -> int:
     """Verifies what the tag means, and then unpacks what the tag means."""
-    if by_key(world) and "@" not in world.uri and not _parent(world):
+    alone = by_key(world) and "@" not in world.uri and "manifests" not in world.manifest()
+    if alone and not _parent(world):
         judge = Judge(world)
         if any(not each.faults for each in judge.candidates()):
             return unasked(world)
+    return world.run().code
+
+
+@mutant("signature.moved-parent")
+def twice_for_parents(world: World) -> int:
+    """Verifies what a parent's tag means, and then unpacks what it means."""
+    if by_key(world) and _parent(world) and world.run(world.uri, str(world.beside)).ok:
+        return unasked(world)
     return world.run().code
 
 
@@ -301,17 +310,34 @@ def nothing_asked(world: World) -> int:
     return unasked(world) if done.code == 2 and world.environ.get("COSIGN_KEY") == "" else done.code
 
 
-@mutant("signature.placed-unsigned", "signature.key-changed")
+@mutant("signature.placed-unsigned", "signature.key-changed", "signature.moved-later")
 def in_place(world: World) -> int:
     """Does not judge what lies there already."""
     return unasked(world) if by_key(world) and world.has(RECORD) else world.run().code
 
 
-@mutant("signature.key-changed")
+@mutant("signature.key-changed", "signature.moved-later")
 def judged_before(world: World) -> int:
     """Judges a kit once, whoever asks later."""
     before = (world.folder / RECORD).read_text("utf-8") if by_key(world) and world.has(RECORD) else ""
     return unasked(world) if "key SHA256:" in before else world.run().code
+
+
+@mutant("signature.moved-later")
+def good_for_ever(world: World) -> int:
+    """Judges what a tag means once."""
+    before = by_key(world) and "@" not in world.uri and world.has(RECORD)
+    there = before and "key SHA256:" in (world.folder / RECORD).read_text("utf-8")
+    return unasked(world) if there else world.run().code
+
+
+@mutant("signature.pairs")
+def the_first_alone(world: World) -> int:
+    """Judges the first kit alone, or the last."""
+    done = world.run()
+    if done.ok or not by_key(world) or len(world.pairs) < 3:
+        return done.code
+    return unasked(world) if any(not each.faults for each in Judge(world).candidates()) else done.code
 
 
 @mutant("signature.pages-without-end")

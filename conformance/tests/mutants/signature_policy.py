@@ -95,6 +95,7 @@ reads(
 reads(
     "signature.policy-longest",
     "signature.policy-host",
+    "signature.policy-segment",
     what="Takes the first rule that accepts.",
     how=_first_that_accepts,
 )
@@ -182,3 +183,12 @@ def attested_is_signed(world: World) -> int:
         return done.code
     signed = any(not each.faults for each in Judge(world).candidates())
     return done.code if signed or not _attests(world, set()) else unasked(world)
+
+
+@mutant("signature.policy-same-kit")
+def one_verdict_a_digest(world: World) -> int:
+    """Judges each digest once, by the rule that comes first."""
+    done = world.run()
+    rules = policy_of(world)
+    accepts = any(rule.get("accept") for rule in rules)
+    return unasked(world) if done.code == 7 and accepts and len(world.pairs) > 1 else done.code

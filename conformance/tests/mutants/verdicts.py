@@ -140,12 +140,12 @@ class Judge:
         kind = layer["mediaType"]
         if "simplesigning" in kind:
             return self._simple(layer["annotations"], annotations, body)
+        if "dsse.envelope" not in kind and "bundle" not in kind:
+            return {"foreign"}, {}
         content = json.loads(body)
         if "dsse.envelope" in kind:
             faults, said = self._envelope(content, "", annotations)
             return faults - {"predicate", "annotated"} | {"att"}, said
-        if "bundle" not in kind:
-            return {"foreign"}, {}
         material = content["verificationMaterial"]
         if "certificate" in material or "COSIGN_CERT_IDENTITY" in self._world.environ:
             return self._keyless(content, annotations)

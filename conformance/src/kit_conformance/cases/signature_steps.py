@@ -153,18 +153,24 @@ def refused(shop: Shop, uri: str, why: str, **wish: Unpack[Wish]) -> Result:
     return shop.run(uri, **given).failed(why).brought_nothing()
 
 
-def unpacks_what_was_verified(lab: Lab, shop: Shop, **wish: Unpack[Wish]) -> None:
-    """Show that a kit is what was verified, or nothing, where its tag moves while signatures are asked for."""
-    signed, other = kits.model(), kits.model(seed=8)
-    uri = shop.add(signed, *shop.both(signed))
+def tag_moves(shop: Shop, other: ModelKit, repository: str) -> None:
+    """Let the tag v1 of a repository mean another kit as soon as the signatures there are asked for."""
 
     def moves(request: Request) -> bool:
-        if request.kind == "referrers" or request.reference.startswith("sha256-"):
-            shop.registry.add(other, "iris", "v1")
+        asked = request.kind == "referrers" or request.reference.startswith("sha256-")
+        if asked and request.repository == repository:
+            shop.registry.add(other, repository, "v1")
         return False
 
     shop.registry.inject(faults.Latency(0), when=moves)
-    result = shop.run(uri, **wish)
+
+
+def unpacks_what_was_verified(lab: Lab, shop: Shop) -> None:
+    """Show that a kit is what was verified, or nothing, where its tag moves while signatures are asked for."""
+    signed, other = kits.model(), kits.model(seed=8)
+    uri = shop.add(signed, *shop.both(signed))
+    tag_moves(shop, other, "iris")
+    result = shop.run(uri)
     if result.outcome.code:
         result.failed().brought_nothing()
     else:

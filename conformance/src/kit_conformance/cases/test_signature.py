@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from kit_conformance import refs
 from kit_conformance.cases import kits
-from kit_conformance.cases.signature_steps import SLSA, Shop, brings, by_key, key, unpacks_what_was_verified
+from kit_conformance.cases.signature_steps import (
+    SLSA,
+    Shop,
+    brings,
+    by_key,
+    key,
+    tag_moves,
+    unpacks_what_was_verified,
+)
 from kit_conformance.cases.steps import some
 from kit_conformance.catalog import MUST, SHOULD, case
 from kit_conformance.result import Finding
@@ -257,3 +265,30 @@ def test_moved_tag(lab: Lab) -> None:
     Who may push a tag needs no key otherwise: a moment is enough, and CI moves tags all day.
     """
     unpacks_what_was_verified(lab, Shop(lab))
+
+
+@case(
+    "signature.moved-parent",
+    level=MUST,
+    since="0.1",
+    ref=refs.OCI_MANIFESTS,
+    features={"signatures", "parents"},
+)
+def test_moved_parent(lab: Lab) -> None:
+    """What is unpacked of a parent is what was verified, where the parent's tag moves in between.
+
+    A child names its parent by a tag, which somebody else may push.
+    """
+    signed, other = kits.model(), kits.model(seed=8)
+    shop = Shop(lab)
+    shop.add(signed, *shop.both(signed, "base"), repository="base")
+    child = kits.child(f"{shop.host}/base:v1")
+    uri = shop.add(child, *shop.both(child))
+    tag_moves(shop, other, "base")
+    result = shop.run(uri)
+    if result.outcome.code:
+        result.failed().brought_nothing()
+    else:
+        result.brought({"c.py": child.files["c.py"], kits.MODEL: signed.files[kits.MODEL]})
+    shop.registry.heal()
+    lab.run(uri).brought({"c.py": child.files["c.py"], kits.MODEL: other.files[kits.MODEL]})

@@ -143,6 +143,41 @@ def test_key_changed(lab: Lab) -> None:
     shop.run(uri, to=folder, ask=by_key(key("theirs"))).failed("the new key has not signed it")
 
 
+@case("signature.moved-later", level=MUST, since="0.1", ref=refs.K8S_INIT, features=_KEY)
+def test_moved_later(lab: Lab) -> None:
+    """A tag that meant a signed kit, and later means one that is not signed, is refused the next time.
+
+    That a tag was good once says nothing of what somebody has pushed since.
+    """
+    signed, other = kits.model(), kits.model(seed=8)
+    shop = Shop(lab)
+    folder = lab.destination()
+    uri = shop.add(signed, *shop.both(signed))
+    shop.run(uri, to=folder).brought(signed)
+    shop.add(other)
+    shop.run(uri, to=folder).failed("the new kit is not signed").holds(signed)
+
+
+@case("signature.pairs", level=MUST, since="0.1", ref=refs.KSERVE_URIS, features=_KEY)
+def test_pairs(lab: Lab) -> None:
+    """Of several kits each is judged, wherever it stands, and one that is refused lets none be served.
+
+    A pod has a base and its adapters; the last of them is as much the model as the first.
+    """
+    shop = Shop(lab)
+    good = [kits.model(seed=seed) for seed in (1, 2)]
+    uris = [
+        shop.add(kit, *shop.both(kit, name), repository=name) for kit, name in zip(good, "ab", strict=True)
+    ]
+    bad = shop.add(kits.model(seed=3), repository="c")
+    result = shop.run(*uris)
+    for number, kit in enumerate(good):
+        result.brought(kit, number=number)
+    for order in ([*uris, bad], [bad, *uris]):
+        result = shop.run(*order, patience=True).failed("one of them is not signed")
+        result.brought_nothing(number=order.index(bad))
+
+
 @case("signature.pages-without-end", level=MUST, since="0.1", ref=refs.OCI_REFERRERS, features=_KEY)
 def test_pages_without_end(lab: Lab) -> None:
     """Pages of referrers that never end fail the run, after a number of requests that is bounded.

@@ -368,3 +368,19 @@ def test_policy_parent(lab: Lab) -> None:
     shop.run(shop.add(child, *shop.both(child))).brought(files)
     other = kits.child(f"{shop.host}/closed/iris:v1")
     refused(shop, shop.add(other, *shop.both(other), tag="v2"), "the parent's repository is rejected")
+
+
+@case("signature.policy-same-kit", level=MUST, since="0.1", ref=refs.SIGNED_IDENTITY, features=_POLICY)
+def test_policy_same_kit(lab: Lab) -> None:
+    """The same kit in two repositories is judged by the rule of each.
+
+    What one repository may have without a signature, another one may not, though its digest is the same.
+    """
+    shop = _shop(lab)
+    shop.asked = by_policy(_ours("**"), {"repositories": [f"{shop.host}/public/**"], "accept": True})
+    kit = kits.model()
+    free, strict = shop.add(kit, repository="public/iris"), shop.add(kit, repository="iris")
+    shop.run(free).brought(kit)
+    for order in ([free, strict], [strict, free]):
+        result = shop.run(*order, patience=True).failed("one of the two repositories wants a signature")
+        result.brought_nothing(number=order.index(strict))
