@@ -85,6 +85,7 @@ metadata:
   name: {{ .Values.name }}
   {{- end }}
 """
+_POLICY = "      - {name: KIT_SIGNATURE_POLICY, value: 'rules: [{repositories: [\"**\"], reject: true}]'}\n"
 _STORAGE = "      storage: {key: a, path: iris, parameters: {type: kit}}\n"
 
 
@@ -162,4 +163,11 @@ BROKEN = {
     "local-model-container": Broken("", _CACHE),
     "storage-path": Broken("      storageUri: kit://r.example/iris:1.0.0\n", _STORAGE),
     "llm-with-kit": Broken("", _LLM),
+    "signature-policy-invalid": Broken("    env:\n", f"    env:\n{_POLICY.replace('reject', 'refuse')}"),
+    "signature-policy-reference": Broken(
+        "    env:\n",
+        "    env:\n      - name: KIT_SIGNATURE_POLICY\n"
+        "        valueFrom: {configMapKeyRef: {name: policy, key: policy.yaml}}\n",
+    ),
+    "signature-policy-missing": Broken("", _JOBS.replace("    env:\n", f"    env:\n{_POLICY}", 1)),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kit_conformance.lint import uri_checks
+from kit_conformance.lint import policy, policy_checks, uri_checks
 from kit_conformance.lint.patterns import judge
 from kit_conformance.lint.reach import WORKLOADS, chosen, containers, formats, injected, regexes
 from kit_conformance.lint.uris import uris
@@ -114,9 +114,11 @@ def secret_optional(objects: Sequence[Object]) -> Iterator[Place]:
     for each in injected(objects):
         for number, entry in enumerate(as_list(each.get("spec", "container", "env"))):
             for kind, reference in as_map(as_map(entry).get("valueFrom")).items():
+                # a policy must exist: an optional one that is missing lets every kit in
                 if (
                     kind in {"secretKeyRef", "configMapKeyRef"}
                     and as_map(reference).get("optional") is not True
+                    and as_map(entry).get("name") not in policy.CARRIERS
                 ):
                     where = ("spec", "container", "env", number, "valueFrom", kind)
                     yield each, where, f"{as_map(entry).get('name')} from {as_map(reference).get('name')}"
@@ -208,5 +210,8 @@ CHECKS: Final[Mapping[str, Callable[[Sequence[Object]], Iterator[Place]]]] = {
         uri_checks.storage_path,
         uri_checks.llm_with_kit,
         uri_checks.trained_model_with_kit,
+        policy_checks.signature_policy_invalid,
+        policy_checks.signature_policy_reference,
+        policy_checks.signature_policy_missing,
     )
 }

@@ -301,5 +301,31 @@ _ALL: Final = (
         "use an InferenceService for the model",
         refs.KSERVE_TRAINED,
     ),
+    Rule(
+        "signature-policy-invalid",
+        ERROR,
+        "the signature policy cannot be used",
+        "The initializer exits with code 2 before it sends a request, so no InferenceService with a kit starts.",
+        "correct the variable that the finding names; docs/signatures.md lists all members of a policy",
+        refs.SIGSTORE_VERIFY,
+    ),
+    Rule(
+        "signature-policy-reference",
+        WARN,
+        "the signature policy does not stand in the ClusterStorageContainer",
+        "References resolve in the namespace of each InferenceService. Users who can write Secrets or ConfigMaps there "
+        "can replace the policy, and an optional reference to a missing object means that no policy applies.",
+        "write the policy as a literal value; public keys and identities are not secret",
+        refs.K8S_SECRET,
+    ),
+    Rule(
+        "signature-policy-missing",
+        WARN,
+        "a ClusterStorageContainer for kits without the signature policy of another",
+        "Kits that it downloads are not judged by that policy. A predictor can choose its container by "
+        "storageContainerName, and a LocalModelCache uses the one for its jobs.",
+        "write the same policy into every ClusterStorageContainer that claims kit://, or disable those that need none",
+        refs.KSERVE_CSC,
+    ),
 )
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
