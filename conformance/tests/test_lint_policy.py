@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from conformance.tests.mutants.manifests import CONTAINER, GOOD
 from kit_conformance.lint import check, fix, parse
@@ -252,6 +254,21 @@ TEXTS = [
     ),
     *map(json.dumps, [*GOOD_POLICIES, *BAD_POLICIES]),
 ]
+
+
+def test_the_sample_gives_both_containers_of_deploy_one_policy() -> None:
+    deploy = Path(__file__).parents[2] / "deploy"
+    (patch,) = yaml.safe_load((deploy / "signatures" / "policy.yaml").read_text("utf-8"))
+    assert (patch["op"], patch["path"]) == ("add", "/spec/container/env/-")
+    documents = []
+    for path in sorted((deploy / "initializer").glob("cluster*.yaml")):
+        document = yaml.safe_load(path.read_text("utf-8").replace("image: kit-initializer", "image: k:1.2.3"))
+        documents.append(yaml.safe_dump(document))
+        document["spec"]["container"]["env"].append(patch["value"])
+        documents.append(yaml.safe_dump(document))
+    jobs, signed_jobs, pods, signed_pods = documents  # by name
+    assert _rules(signed_pods, signed_jobs) == []
+    assert _rules(signed_pods, jobs) == _rules(pods, signed_jobs) == ["signature-policy-missing"]
 
 
 def test_good_and_bad_policies_are_told_apart() -> None:
