@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,7 +12,17 @@ import yaml
 from conformance.tests.mutants.manifests import CONTAINER, GOOD
 from kit_conformance.lint import check, fix, parse
 from kit_conformance.lint.policy import CARRIERS, names, value
+from kit_conformance.testbed.signing import FakeSigstore
+from kit_initializer import settings
+from kit_initializer.errors import UsageError
+from kit_initializer.signature.policy import read
 
+_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE/VN5gouQXnoG1NTJ/YvtVVsuF5qu
+hx3nanA5/jiSoexx/Z4EhVgYrhUL080Pr5Vn5jNI+PUQ9nVWf/81PJb9HQ==
+-----END PUBLIC KEY-----
+"""
 _RULE = {"repositories": ["r.example/**"], "reject": True}
 _SIGNED = {
     "repositories": ["r.example/**"],
@@ -182,6 +193,7 @@ GOOD_POLICIES = [
     },
     {"rules": [{**_SIGNED, "identities": [{"issuerRegex": "https://.*", "subjectRegex": "a|b"}]}]},
     {"rules": [_ATTESTED]},
+    {"rules": [{**_SIGNED, "keys": [_KEY]}]},
     {
         "rules": [
             {
@@ -220,6 +232,8 @@ BAD_POLICIES: list[object] = [
     {"rules": [{**_SIGNED, "identities": []}]},
     {"rules": [{**_SIGNED, "keys": []}]},
     {"rules": [{**_SIGNED, "keys": ["nothing"]}]},
+    {"rules": [{**_SIGNED, "keys": [_KEY[:60]]}]},
+    {"rules": [{**_SIGNED, "keys": [_KEY.replace("MFkw", "!!!!")]}]},
     {"rules": [{**_SIGNED, "identities": [{"issuer": "a"}]}]},
     {"rules": [{**_SIGNED, "identities": [{"issuer": "a", "subject": ""}]}]},
     {"rules": [{**_SIGNED, "identities": [{"issuer": "a", "issuerRegex": "a", "subject": "b"}]}]},
@@ -276,6 +290,40 @@ def test_good_and_bad_policies_are_told_apart() -> None:
     assert [each for each in BAD_POLICIES if not value("KIT_SIGNATURE_POLICY", json.dumps(each))] == []
 
 
-def test_names_are_judged_without_their_values() -> None:
-    assert names(["KIT_USER", "COSIGN_KEY"]) == ""
-    assert names(["KIT_SIGNATURE"]) == "there is no variable KIT_SIGNATURE"
+_NAMES = (
+    *("KIT_SIGNATURE_POLICY", "COSIGN_KEY", "COSIGN_CERT_IDENTITY", "COSIGN_CERT_OIDC_ISSUER"),
+    *("KIT_SIGSTORE_TRUSTED_ROOT", "COSIGN_KEYS", "Kit_Signature_Policy", "KIT_SIG_POLICY", "KIT_POLICY"),
+)
+_VALUES = {
+    "KIT_SIGNATURE_POLICY": _POLICY,
+    "COSIGN_KEY": _KEY,
+    "KIT_SIGSTORE_TRUSTED_ROOT": FakeSigstore().trusted_root(),
+}
+
+
+def _names_refused(given: tuple[str, ...]) -> bool:
+    environ = {name: _VALUES.get(name, "https://ann.example") for name in given}
+    try:
+        if settings.read(environ).signatures:
+            read(environ, plain_http=False)
+    except UsageError:
+        return True
+    return False
+
+
+def test_names_are_judged_as_the_initializer_judges_them() -> None:
+    table = [given for size in range(4) for given in itertools.combinations(_NAMES, size)]
+    assert [given for given in table if bool(names(given)) != _names_refused(given)] == []
+
+
+def _refused(text: str) -> bool:
+    try:
+        read({"KIT_SIGNATURE_POLICY": text}, plain_http=False)
+    except UsageError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_policies_are_judged_as_the_initializer_judges_them(number: int) -> None:
+    assert bool(value("KIT_SIGNATURE_POLICY", TEXTS[number])) == _refused(TEXTS[number]), TEXTS[number][:200]

@@ -24,7 +24,7 @@ ROOT: Final = "KIT_SIGSTORE_TRUSTED_ROOT"
 _TIMEOUT: Final = "KIT_SIGNATURE_TIMEOUT"
 DEMANDS: Final = (POLICY, KEY, IDENTITY, ISSUER)  # one of these is what demands a signature
 CARRIERS: Final = (*DEMANDS, ROOT)
-_PREFIXES: Final = ("COSIGN_", "KIT_SIGNATURE", "KIT_SIGSTORE")
+_PREFIXES: Final = ("COSIGN", "KIT_SIG", "KIT_POLICY", "KIT_COSIGN")
 _LIMIT: Final = 256 << 10
 _RULE: Final = frozenset(
     "repositories keys identities attestations signaturesIn signedAs signed accept reject".split()  # noqa: SIM905
@@ -46,7 +46,7 @@ class _PolicyError(Exception):
 def names(given: Collection[str]) -> str:
     """Return what is wrong with the variables that are set, by their names alone, or nothing."""
     known = (*CARRIERS, _TIMEOUT)
-    odd = sorted(name for name in given if name.startswith(_PREFIXES) and name not in known)
+    odd = sorted(name for name in given if name.upper().startswith(_PREFIXES) and name not in known)
     half = {IDENTITY, ISSUER} & set(given)
     faults = (
         (odd, f"there is no variable {', '.join(odd)}"),
