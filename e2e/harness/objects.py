@@ -46,8 +46,11 @@ class Cluster:
     def _resource(self, api_version: str, kind: str) -> Any:  # noqa: ANN401 - the client has no types
         return self._client_for_any().resources.get(api_version=api_version, kind=kind)
 
-    def apply(self, document: Object, namespace: str | None = None) -> Object:
-        """Apply one object, server-side, and return it as it is now; raises DynamicApiError when refused."""
+    def apply(self, document: Object, namespace: str | None = None, *, dry_run: bool = False) -> Object:
+        """Apply one object, server-side, and return it as it is now; raises DynamicApiError when refused.
+
+        `dry_run` has the API server judge it, and keep nothing.
+        """
         document["metadata"]["labels"] = {**document["metadata"].get("labels", {}), **self._labels}
         resource = self._resource(document["apiVersion"], document["kind"])
         applied: Object = resource.server_side_apply(
@@ -56,6 +59,7 @@ class Cluster:
             field_manager=MANAGER,
             force_conflicts=True,
             _request_timeout=TIMEOUT,
+            **({"dry_run": "All"} if dry_run else {}),
         ).to_dict()
         return applied
 

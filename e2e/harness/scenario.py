@@ -36,7 +36,10 @@ INITIALIZER = "storage-initializer"
 RECORD = ".kit-initializer.json"
 Files = dict[str, tuple[int, str, str]]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_CLUSTER_WIDE = ("Namespace", "ClusterStorageContainer", "PersistentVolume")
+_CLUSTER_WIDE = (
+    *("Namespace", "ClusterStorageContainer", "PersistentVolume"),
+    *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+)
 
 
 class Scenario:
