@@ -262,7 +262,7 @@ def denied(scenario: Scenario, spec: Object, **metadata: object) -> str:
             text = json.loads(error.body or "{}").get("message", "")
             if error.status in (500, 503) or "no match for kind" in text:
                 raise NotYetError(text) from None
-            if scenario.name not in text:
+            if f"ValidatingAdmissionPolicy '{scenario.name}'" not in text:
                 raise NeverError(text) from None
             return str(text)
         return ""
