@@ -26,6 +26,7 @@ DEMANDS: Final = (POLICY, KEY, IDENTITY, ISSUER)  # one of these is what demands
 CARRIERS: Final = (*DEMANDS, ROOT)
 _PREFIXES: Final = ("COSIGN", "KIT_SIG", "KIT_POLICY", "KIT_COSIGN")
 _LIMIT: Final = 256 << 10
+_DEPTH: Final = 64
 _RULE: Final = frozenset(
     "repositories keys identities attestations signaturesIn signedAs signed accept reject".split()  # noqa: SIM905
 )
@@ -102,8 +103,12 @@ def _refuse(token: str) -> None:
 
 
 def _yaml(text: str) -> object:
+    depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH:  # the time that PyYAML takes grows with its square
+            raise _PolicyError(f"line {line} is nested too deep")
         if isinstance(event, yaml.AliasEvent):
             raise _PolicyError(f"line {line} has an alias")
         if getattr(event, "tag", None) not in {None, "!"}:
