@@ -124,6 +124,25 @@ def test_a_kit_signed_by_another_key_is_not_served(scenario: Scenario, engine: s
 
 
 @pytest.mark.needs("kserve")
+def test_users_of_a_namespace_do_not_weaken_the_policy(scenario: Scenario) -> None:
+    """By the variables of their model, nor by a Service whose name looks like one of ours."""
+    scenario.begin()
+    port = {"ports": [{"port": 80}], "selector": {"app": "cosign"}}
+    scenario.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cosign"}, "spec": port})
+    policy = key_policy(scenario, Key.new())
+    scenario.apply(scenario.storage_container(KIT_SIGNATURE_POLICY=policy))
+    everything = json.dumps({"rules": [{"repositories": ["**"], "accept": True}]})
+    scenario.admit(runtime())
+    document = service("files", scenario.push(KIT))
+    document["spec"]["predictor"]["model"]["env"] = [{"name": "KIT_SIGNATURE_POLICY", "value": everything}]
+    assert "found none" in refused(scenario, scenario.admit(document))
+    (pod,) = scenario.cluster.pods(scenario.name)
+    (initializer,) = pod["spec"]["initContainers"]
+    given = {entry["name"]: entry.get("value") for entry in initializer["env"]}
+    assert given["KIT_SIGNATURE_POLICY"] == policy
+
+
+@pytest.mark.needs("kserve")
 def test_signing_heals_a_service_that_was_refused(scenario: Scenario) -> None:
     """Nobody has to touch the InferenceService: the kubelet starts the init container again."""
     scenario.begin()

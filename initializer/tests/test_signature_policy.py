@@ -227,3 +227,20 @@ def test_a_dot_in_a_pattern_is_a_dot() -> None:
 def test_without_one_nothing_is_read() -> None:
     assert not read_settings({}).signatures
     assert not read_settings({"KIT_SIGNATURE_TIMEOUT": "5"}).signatures
+
+
+@pytest.mark.parametrize("service", ["COSIGN", "KIT_SIGNER", "KIT_POLICY_SERVER"])
+def test_a_service_of_the_namespace_is_no_misspelt_policy(service: str) -> None:
+    """Kubernetes tells every pod of the namespace's Services by such variables."""
+    ends = (
+        "_SERVICE_HOST",
+        "_SERVICE_PORT",
+        "_SERVICE_PORT_HTTP",
+        "_PORT",
+        "_PORT_80_TCP",
+        "_PORT_80_TCP_ADDR",
+    )
+    assert not read_settings({f"{service}{end}": "10.0.0.9" for end in ends}).signatures
+    for name in (f"{service}_SERVICE", f"{service}_HOST", service):
+        with pytest.raises(UsageError, match=f"{name} is no variable"):
+            read_settings({name: "10.0.0.9"})

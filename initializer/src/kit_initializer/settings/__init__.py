@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from kit_initializer import certificates
@@ -27,6 +28,8 @@ _POLICY = (
     *("KIT_SIGNATURE_POLICY", "COSIGN_KEY", "COSIGN_CERT_IDENTITY", "COSIGN_CERT_OIDC_ISSUER"),
     "KIT_SIGSTORE_TRUSTED_ROOT",
 )
+# How the names of the variables end that the kubelet sets for each Service of a namespace.
+_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)\Z")
 _POLICY_WORDS = ("COSIGN", "SIG", "POLICY")  # how what follows KIT_ begins where it is about signatures
 _LIKE = 0.85  # KIT_RETRY is like KIT_RETRIES, and KIT_PORT, of a service named kit, like none
 _SELECTORS = ("kitfile", "model", "code", "datasets", "docs")
@@ -180,12 +183,14 @@ def _record(environ: Mapping[str, str]) -> str:
 def _signatures(environ: Mapping[str, str]) -> bool:
     """Say whether a signature policy is set. Raises UsageError for a name that is nearly one of its variables.
 
-    Elsewhere an unknown name is ignored; here that would be a policy that nobody applies.
+    Elsewhere an unknown name is ignored; here that would be a policy that nobody applies. The variables that the
+    kubelet makes of a Service called cosign or kit-signer are no mistake of anybody's.
     """
     for name in environ:
         upper = name.upper()
         about = upper.startswith("COSIGN") or (upper[:4] == "KIT_" and upper[4:].startswith(_POLICY_WORDS))
-        if about and name not in _POLICY and name != "KIT_SIGNATURE_TIMEOUT":
+        known = name in _POLICY or name == "KIT_SIGNATURE_TIMEOUT"
+        if about and not known and not _SERVICE.search(name):
             raise UsageError(
                 f"{printable(name, 80)} is no variable of the initializer",
                 hint=f"about signatures it knows {', '.join(_POLICY)} and KIT_SIGNATURE_TIMEOUT",
