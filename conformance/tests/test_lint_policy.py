@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,13 @@ def test_the_sample_gives_both_containers_of_deploy_one_policy() -> None:
     jobs, signed_jobs, pods, signed_pods = documents  # by name
     assert _rules(signed_pods, signed_jobs) == []
     assert _rules(signed_pods, jobs) == _rules(pods, signed_jobs) == ["signature-policy-missing"]
+
+
+def test_the_policy_of_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text("utf-8")
+    (policy,) = re.findall(r"```yaml\n(rules:.*?)```", page, re.DOTALL)
+    assert value("KIT_SIGNATURE_POLICY", policy) == ""
+    assert not _refused(policy)
 
 
 def test_good_and_bad_policies_are_told_apart() -> None:
