@@ -33,12 +33,25 @@ DOOM = Path(__file__).parent / "doom.py"
 
 
 class Run(NamedTuple):
-    """How one run of the command ended: `lines` are those of its log, `message` is the termination message."""
+    """How one run of the command ended.
+
+    `said` are all lines of its log, `lines` those but for what is being resolved; `message` is the termination message.
+    """
 
     code: int
-    lines: list[str]
+    said: list[str]
     message: str
     seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        """What came of it, line by line."""
+        return [
+            line
+            for line in self.said
+            if not line.partition('"message": "')[2].startswith("resolving ")
+            and not line.startswith("resolving ")
+        ]
 
     @property
     def last(self) -> str:

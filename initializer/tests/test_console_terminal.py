@@ -62,7 +62,7 @@ def test_no_bar_where_nobody_looks(registry: Registry, initialize: Command, dest
     registry.inject(faults.Bandwidth(2_000_000), kind="blob")
     run = initialize(uri, destination)
     assert not any("\x1b" in line or "[#" in line for line in run.lines)
-    assert run.lines[0] == f"resolving {uri}"
+    assert run.said[0] == f"resolving {uri}"
 
 
 def test_debug_tells_of_requests(registry: Registry, initialize: Command, destination: Path) -> None:

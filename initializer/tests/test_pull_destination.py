@@ -324,8 +324,9 @@ def test_a_file_that_does_not_fit_is_10(
     uri = registry.add(of({"weights.bin": Noise(size)}), "iris", "v1")
     assert initialize(registry.add(KIT, "older", "v1"), destination).code == 0
     done = limited("FSIZE", 200_000, initialize, uri, str(destination))
-    assert (done.returncode, done.stderr.count("\n")) == (10, 1)
-    assert done.stderr.startswith(f"destination: {destination}: ")
+    resolving, *lines = done.stderr.splitlines()
+    assert (done.returncode, resolving, len(lines)) == (10, f"resolving {uri}", 1)
+    assert lines[0].startswith(f"destination: {destination}: ")
     trees.check(destination, KIT)
 
 
