@@ -15,7 +15,8 @@ def _code(case: str, *kin: str, code: int, what: str, words: str = "", other: in
 
     def broken(world: World) -> int:
         done = world.run()
-        return other if done.code == code and words in done.text else done.code
+        wrong = done.code == code and words in done.text and not world.signed
+        return other if wrong else done.code
 
     broken.__doc__ = what
     mutant(case, *kin)(broken)
@@ -107,7 +108,7 @@ def never_keeps(world: World) -> int:
 def says_ok(world: World) -> int:
     """Says that all is well, and not what it has brought."""
     done = world.run()
-    if done.ok:
+    if done.ok and not world.signed:
         world.message("ok")
     return done.code
 
@@ -126,7 +127,7 @@ def talks(world: World) -> int:
 @mutant("kit-initializer.in-place-asks-nothing")
 def asks_anyway(world: World) -> int:
     """Asks the registry whether a digest is still the same."""
-    if "@" in world.uri and world.has(RECORD) and not world.get("/v2/").status:
+    if "@" in world.uri and world.has(RECORD) and not world.signed and not world.get("/v2/").status:
         return world.fails(keep=True)
     return world.run().code
 
@@ -135,7 +136,7 @@ def asks_anyway(world: World) -> int:
 def forgetful(world: World) -> int:
     """Writes a record that names nothing, for a kit with a tag."""
     done = world.run()
-    if done.ok and "@" not in world.uri and world.has(RECORD):
+    if done.ok and "@" not in world.uri and world.has(RECORD) and not world.signed:
         (world.folder / RECORD).write_text("{}\n")
     return done.code
 

@@ -184,7 +184,8 @@ def from_the_beginning(world: World) -> int:
 @mutant("signature.moved-tag")
 def twice(world: World) -> int:
     """Verifies what the tag means, and then unpacks what the tag means."""
-    alone = by_key(world) and "@" not in world.uri and "manifests" not in world.manifest()
+    alone = by_key(world) and "@" not in world.uri and len(world.pairs) == 1
+    alone = alone and "manifests" not in world.manifest()
     if alone and not _parent(world):
         judge = Judge(world)
         if any(not each.faults for each in judge.candidates()):
@@ -203,11 +204,11 @@ def twice_for_parents(world: World) -> int:
 # who takes for a signature what is none
 
 
-@mutant("signature.unsigned", "signature.other-repository", "signature.placed-unsigned")
+@mutant("signature.unsigned", "signature.other-repository")
 def nothing_to_complain_of(world: World) -> int:
     """Refuses wrong signatures, and not that there is none."""
     done = world.run()
-    if done.code != 7 or not by_key(world):
+    if done.code != 7 or not by_key(world) or world.has(RECORD) or len(world.pairs) > 1:
         return done.code
     return done.code if Judge(world).candidates() else unasked(world)
 

@@ -96,6 +96,7 @@ reads(
     "signature.policy-longest",
     "signature.policy-host",
     "signature.policy-segment",
+    "signature.policy-same-kit",
     what="Takes the first rule that accepts.",
     how=_first_that_accepts,
 )
@@ -140,7 +141,7 @@ reads(
 reads("signature.policy-parent", what="Judges a parent by the first rule.", how=_by_the_child)
 
 
-@mutant("signature.policy-accept")
+@mutant("signature.policy-accept", "signature.policy-same-kit")
 def never_unsigned(world: World) -> int:
     """Does not know `accept` beside a rule with keys."""
     rules = policy_of(world)

@@ -106,6 +106,11 @@ class World:
     def user(self) -> str:
         return self.environ.get("KIT_USER", "")
 
+    @property
+    def signed(self) -> bool:
+        """Say whether signatures were asked for; mutants of other things are honest then."""
+        return any(name.startswith(("COSIGN_", "KIT_SIG")) for name in self.environ)
+
     # the honest way
 
     def run(self, *arguments: str, **environ: str | None) -> Done:
