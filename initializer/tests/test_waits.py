@@ -273,7 +273,9 @@ def test_a_wait_ends_by_its_variable(row: Row, scene: Scene) -> None:
 def test_a_signal_ends_every_wait(row: Row, scene: Scene) -> None:
     uri = SCENES[row.wait](scene)
     process = scene.initialize.start(uri, scene.destination, env=scene.environ)
-    time.sleep(0.7)
+    assert process.stderr is not None
+    assert process.stderr.readline()  # it has started: what it resolves, or that it waits for another run
+    time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     run = process.end()
