@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from conformance.tests.mutants import every  # noqa: F401  (it knows them all)
 from conformance.tests.mutants.world import MUTANTS, World
@@ -28,37 +28,55 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SAMPLE = 0.005  # seconds between two looks at the memory
+_KEYLESS = "KIT_SIGSTORE_TRUSTED_ROOT"
 HONEST = ""  # the name of the subject in which nothing is broken
 
 
 class Zygote:
-    """The process that forks runs. Make it before there are threads."""
+    """The processes that fork runs: one, and another for keyless signatures, which knows sigstore.
+
+    A run in which nobody asks for them must not have its memory. Make it before there are threads.
+    """
 
     def __init__(self) -> None:
         importlib.import_module("kit_initializer.cli")
-        for name in (
-            "kit_initializer.pull.native",
-            "kit_initializer.credentials.environment",
-            "kit_initializer.pull.signed",
-            "sigstore.verify",
-            "ssl",
-        ):
+        for name in ("kit_initializer.pull.native", "kit_initializer.credentials.environment", "ssl"):
             importlib.import_module(name)
-        ours, theirs = socket.socketpair()
-        self.pid = os.fork()
-        if not self.pid:
-            ours.close()
-            _serve(theirs)
-        theirs.close()
-        self._file = ours.makefile("rw", encoding="utf-8")
+        self._plain = _fork()
+        self._keyless = _fork("kit_initializer.pull.signed", "sigstore.verify")
+        self._parents: dict[int, IO[str]] = {}
         self._lock = threading.Lock()
 
-    def ask(self, **request: object) -> int:
-        """Start a run (and return its process id) or fetch the exit code of one that has ended."""
+    def start(self, **request: Any) -> int:  # noqa: ANN401  (a run, as `_run` reads it)
+        """Start a run and return its process id."""
+        file = self._keyless if _KEYLESS in request["environment"] else self._plain
         with self._lock:
-            self._file.write(json.dumps(request) + "\n")
-            self._file.flush()
-            return int(self._file.readline())
+            pid = _ask(file, request)
+            self._parents[pid] = file
+        return pid
+
+    def wait(self, pid: int) -> int:
+        """Return the exit code of a run that has ended."""
+        with self._lock:
+            return _ask(self._parents.pop(pid), {"wait": pid})
+
+
+def _fork(*modules: str) -> IO[str]:
+    """Fork a process that has these modules, and return the connection to it."""
+    ours, theirs = socket.socketpair()
+    if not os.fork():
+        ours.close()
+        for name in modules:
+            importlib.import_module(name)
+        _serve(theirs)
+    theirs.close()
+    return ours.makefile("rw", encoding="utf-8")
+
+
+def _ask(file: IO[str], request: dict[str, Any]) -> int:
+    file.write(json.dumps(request) + "\n")
+    file.flush()
+    return int(file.readline())
 
 
 def _serve(connection: socket.socket) -> NoReturn:
@@ -152,7 +170,7 @@ class Forked:
         message = invocation.folder / "message"
         message.touch()
         output = invocation.folder / "output"
-        pid = self._zygote.ask(
+        pid = self._zygote.start(
             mutant=self._name,
             arguments=list(invocation.arguments),
             environment={"PATH": os.defpath, **invocation.environment},
@@ -207,7 +225,7 @@ class Running:
         took = time.monotonic() - self._begun
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        code = self._zygote.ask(wait=self.pid)
+        code = self._zygote.wait(self.pid)
         self._done.set()
         os.close(self._handle)
         text = _tail(self._output) if self._output.exists() else ""
