@@ -28,14 +28,27 @@ _code(
     code=2,
     what="Has no exit code for wrong arguments.",
 )
-_code("kit-initializer.not-found", code=3, what="Has no exit code for what is not there.")
+_code(
+    "kit-initializer.not-found",
+    "kit-initializer.store-blamed",
+    code=3,
+    what="Has no exit code for what is not there.",
+)
 _code(
     "kit-initializer.denied",
     "kit-initializer.login-of-one-registry",
+    "kit-initializer.realm-without-tls",
+    "kit-initializer.store-blamed",
     code=4,
     what="Has no exit code for what is denied.",
 )
-_code("kit-initializer.unreachable", code=5, what="Has no exit code for networks.")
+_code(
+    "kit-initializer.unreachable",
+    "kit-initializer.page-named",
+    "kit-initializer.store-blamed",
+    code=5,
+    what="Has no exit code for networks.",
+)
 _code("kit-initializer.tls", code=6, what="Has no exit code for certificates.", other=5)
 _code(
     "kit-initializer.integrity",
@@ -47,6 +60,7 @@ _code(
 _code(
     "kit-initializer.unsafe",
     "kit-initializer.unsafe-kept-apart",
+    "kit-initializer.limits",
     code=8,
     what="Calls a malformed kit damage.",
     other=7,
@@ -175,7 +189,7 @@ def for_everybody(world: World) -> int:
     return world.run(KIT_REGISTRY=None).code
 
 
-@mutant("kit-initializer.parent-without-login")
+@mutant("kit-initializer.parent-without-login", "kit-initializer.realm-without-tls")
 def for_the_family(world: World) -> int:
     """Gives the login to the parent's registry."""
     mine = world.environ.get("KIT_REGISTRY") == world.host

@@ -9,7 +9,11 @@ from urllib.parse import quote, urlsplit
 from conformance.tests.mutants.world import World, mutant
 
 
-@mutant("kit-initializer.secret-repeated")
+@mutant(
+    "kit-initializer.secret-repeated",
+    "kit-initializer.login-of-one-registry",
+    "kit-initializer.realm-without-tls",
+)
 def quotes_the_registry(world: World) -> int:
     """Quotes what the registry says as it is."""
     done = world.run()
