@@ -56,6 +56,12 @@ def half_is_none(world: World) -> int:
     return unasked(world) if done.code == 2 and len(one) != 1 else done.code
 
 
+@mutant("kit-initializer.signature-service")
+def any_such_name(world: World) -> int:
+    """Takes the variables of a Service for settings that are misspelt."""
+    return world.fails() if "COSIGN_SERVICE_HOST" in world.environ else world.run().code
+
+
 @mutant("kit-initializer.signature-keys")
 def keyless_then(world: World) -> int:
     """Takes a key that it cannot read for none."""

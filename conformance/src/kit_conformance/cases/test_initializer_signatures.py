@@ -131,6 +131,31 @@ def test_signature_settings(lab: Lab) -> None:
 
 
 @case(
+    "kit-initializer.signature-service",
+    level=MUST,
+    since="0.1",
+    ref=refs.INITIALIZER_ENVIRONMENT,
+    features=_KEY,
+)
+def test_signature_service(lab: Lab) -> None:
+    """The variables that Kubernetes sets for a Service called cosign are no misspelt settings.
+
+    Every pod of a namespace gets them, whoever has made the Service.
+    """
+    kit = kits.model()
+    shop = Shop(lab)
+    uri = shop.add(kit, *shop.both(kit))
+    service = {
+        "COSIGN_SERVICE_HOST": "10.96.0.7",
+        "COSIGN_SERVICE_PORT": "443",
+        "COSIGN_PORT": "tcp://10.96.0.7:443",
+        "COSIGN_PORT_443_TCP_ADDR": "10.96.0.7",
+    }
+    shop.run(uri, environment=service).brought(kit)
+    lab.run(uri, environment=service).brought(kit)
+
+
+@case(
     "kit-initializer.signature-keys",
     level=MUST,
     since="0.1",
