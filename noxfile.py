@@ -145,9 +145,9 @@ def quickstart(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """Run the conformance suite over our own initializer, or over any subject (`-- --subject image:…`)."""
     install(session, "tests", *DISTRIBUTIONS)
-    ours = ["--subject", f"command:{session.bin}/kit-initializer", "--jobs", "2"]
+    ours = ["--subject", f"command:{session.bin}/kit-initializer", "--subject-config", "kit-initializer"]
     results = ["--results", str(RESULTS / session.name)]
-    session.run("kit-conformance", "run", *results, *(session.posargs or ours))
+    session.run("kit-conformance", "run", *results, *(session.posargs or [*ours, "--jobs", "2"]))
 
 
 @nox.session(default=False)

@@ -93,6 +93,29 @@ def test_reasons_are_kept() -> None:
     assert yaml.safe_load(baseline.write([record(State.XPASS)], old)) == {}
 
 
+def test_an_entry_for_released_kits_alone() -> None:
+    text = f"{HOLDS}: {{reason: r, only-with: released-kit}}"
+    found = baseline.parse(text, "b.yaml", catalog())
+    assert found == {HOLDS: baseline.Entry("r", only_with="released-kit")}
+    assert baseline.parse(baseline.write([record(State.XFAIL)], found), "written", catalog()) == found
+    with pytest.raises(baseline.BaselineError, match="only-with is released-kit"):
+        baseline.parse(text.replace("released-kit", "tea"), "b.yaml", catalog())
+
+
+@pytest.mark.parametrize(("version", "result"), [("unknown", "pass"), ("1.7.0", "xpass")])
+def test_a_kit_without_a_version_is_not_asked_for_what_releases_do(
+    tmp_path: Path, version: str, result: str
+) -> None:
+    kit = tmp_path / "kit-of-today"
+    kit.write_text(f"#!/bin/sh\necho Version: {version}\n", "utf-8")
+    kit.chmod(0o755)
+    path = tmp_path / "known.yaml"
+    path.write_text(f"{HOLDS}: {{reason: r, only-with: released-kit}}\n", "utf-8")
+    _, report = run(tmp_path, f"--baseline={path}", f"--kit={kit}", f"--case={HOLDS}")
+    assert results(report)[HOLDS] == result
+    assert report["subject"]["kit"]["version"] == version
+
+
 def run(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Run three cases over an initializer that knows no login; return the exit code and the report."""
     config = folder / "subject.yaml"

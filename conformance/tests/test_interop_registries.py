@@ -22,8 +22,25 @@ ANYWHERE = {each.id for each in catalog().values() if each.any_registry and not 
 def test_every_case_that_needs_no_fault_holds_on_a_real_registry(
     honest: str, docker_registry: str, tmp_path: Path
 ) -> None:
-    options = ("--registry", docker_registry, "--results", str(tmp_path), "--jobs", "2")
-    command = [sys.executable, "-m", "kit_conformance", "run", "--subject", honest, *options]
+    options = (
+        "--subject-config",
+        "kit-initializer",
+        "--registry",
+        docker_registry,
+        "--results",
+        str(tmp_path),
+        "--jobs",
+        "2",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "kit_conformance",
+        "run",
+        "--subject",
+        honest,
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cases = json.loads((tmp_path / "report.json").read_text("utf-8"))["cases"]

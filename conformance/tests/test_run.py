@@ -24,6 +24,9 @@ PLUGIN = (
 )
 
 
+OURS = ("--subject-config=kit-initializer",)
+
+
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return python("-m", "kit_conformance", "run", "--jobs", "0", *words)
 
@@ -39,7 +42,7 @@ def report(folder: Path) -> Any:  # noqa: ANN401  (JSON)
 
 def test_a_subject_that_holds_is_0(honest: str, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    done = run("--subject", honest, "--case", "contract.pair", "--results", str(results))
+    done = run("--subject", honest, *OURS, "--case", "contract.pair", "--results", str(results))
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(each["id"], each["result"]) for each in report(results)["cases"]] == [("contract.pair", "pass")]
     assert {path.name for path in results.iterdir()} == {
@@ -96,19 +99,19 @@ def test_what_cannot_be_run_is_2(words: tuple[str, ...], said: str) -> None:
 
 def test_nothing_run_is_2_and_not_a_success(honest: str, tmp_path: Path) -> None:
     words = ("--case", "contract.pair", "--skip", "contract.*", "--results", str(tmp_path))
-    done = run("--subject", honest, *words)
+    done = run("--subject", honest, *OURS, *words)
     assert done.returncode == 2, done.stdout
     assert [each["result"] for each in report(tmp_path)["cases"]] == ["skipped"]
 
 
 def test_a_folder_that_cannot_be_written_is_2(honest: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = run("--subject", honest, "--case", "contract.pair", "--results", str(tmp_path / "file"))
+    done = run("--subject", honest, *OURS, "--case", "contract.pair", "--results", str(tmp_path / "file"))
     assert done.returncode == 2, done.stdout
 
 
 def test_plain_pytest_is_the_same_run(honest: str, tmp_path: Path) -> None:
-    words = ("--pyargs", "kit_conformance.cases", "--kc-case=contract.pair*", f"--subject={honest}")
+    words = ("--pyargs", "kit_conformance.cases", "--kc-case=contract.pair*", f"--subject={honest}", *OURS)
     done = python("-m", "pytest", *PLUGIN, *words, f"--kc-results={tmp_path / 'r'}", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {each["result"] for each in report(tmp_path / "r")["cases"]} == {"pass"}

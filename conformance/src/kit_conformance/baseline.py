@@ -6,6 +6,8 @@
 
 An entry for a case that holds after all is a failure (xpass), one that names no case is an error. The url, where
 the matter is discussed or can be read, may be left out. Baselines that ship with the suite go by their names.
+
+`only-with: released-kit` limits an entry to Kits that say a version: a build from source does not look for updates.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from kit_conformance.report import CaseRecord
 
 
+RELEASED_KIT: Final = "released-kit"
 _KEPT: Final = frozenset({"fail", "warn", "xfail"})
 
 
@@ -36,6 +39,7 @@ class Entry(NamedTuple):
 
     reason: str
     url: str = ""
+    only_with: str = ""
 
 
 def builtin() -> dict[str, str]:
@@ -72,9 +76,14 @@ def parse(text: str, source: str, known: Collection[str]) -> dict[str, Entry]:
 
 
 def _entry(source: str, identifier: str, value: object) -> Entry:
-    if not isinstance(value, dict) or not {"reason"} <= value.keys() <= {"reason", "url"}:
-        raise BaselineError(f"{source}: {identifier} needs a reason, may have a url, and nothing else")
-    entry = Entry(str(value["reason"] or "").strip(), str(value.get("url") or ""))
+    if not isinstance(value, dict) or not {"reason"} <= value.keys() <= {"reason", "url", "only-with"}:
+        raise BaselineError(
+            f"{source}: {identifier} needs a reason, may have url and only-with, and nothing else"
+        )
+    only_with = str(value.get("only-with") or "")
+    if only_with not in {"", RELEASED_KIT}:
+        raise BaselineError(f"{source}: {identifier}: only-with is {RELEASED_KIT}, not {only_with!r}")
+    entry = Entry(str(value["reason"] or "").strip(), str(value.get("url") or ""), only_with)
     if not entry.reason:
         raise BaselineError(f"{source}: {identifier} needs a reason")
     if entry.url and not entry.url.startswith("https://"):
@@ -92,5 +101,9 @@ def write(records: Iterable[CaseRecord], old: Mapping[str, Entry]) -> str:
         if record.result.value in _KEPT:
             found = (record.message.splitlines() or [record.title])[0]
             entry = old.get(record.id) or Entry(found)
-            document[record.id] = {"reason": entry.reason, **({"url": entry.url} if entry.url else {})}
+            more = {"url": entry.url, "only-with": entry.only_with}
+            document[record.id] = {
+                "reason": entry.reason,
+                **{key: text for key, text in more.items() if text},
+            }
     return yaml.safe_dump(document, sort_keys=True, allow_unicode=True, width=110)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shlex
 import sys
 import textwrap
 from importlib.metadata import entry_points
@@ -121,7 +122,7 @@ def _kit_subject(given: argparse.Namespace) -> list[str]:
 
     path = kitcli.find(given.kc_kit, mirror=given.kc_kit_mirror or "")
     config = given.kc_subject_config or "kit-unpack"
-    return [f"--subject=command:{path}", f"--subject-config={config}"]
+    return [f"--subject=command:{shlex.quote(str(path))}", f"--subject-config={config}"]
 
 
 def _list(given: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kit_conformance.catalog import PROFILES, Case, catalog, select
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kit_conformance.subject import Config
+
+
+BARE: Final = "bare"  # the configuration of a subject of which nothing is known
 
 
 class Option(NamedTuple):
@@ -114,8 +117,8 @@ class Options:
 
     @property
     def config_name(self) -> str:
-        """Return the configuration: kit-initializer's, unless another one is given."""
-        return self.text("--subject-config") or "kit-initializer"
+        """Return the configuration: that of a bare command, unless another one is given."""
+        return self.text("--subject-config") or BARE
 
     @property
     def slow(self) -> float:
@@ -160,6 +163,14 @@ class Options:
         if not found:
             raise OptionError("no case is selected")
         return found
+
+
+def configuration(options: Options) -> Config:
+    """Return the subject's configuration; a bare one has the name of the subject itself. Raises ConfigError."""
+    from kit_conformance.subject import load, own_name  # noqa: PLC0415  (the plugin alone needs neither)
+
+    config = load(options.config_name)
+    return replace(config, name=own_name(options.subject)) if options.config_name == BARE else config
 
 
 def read(get: Callable[[str], Any]) -> Options:

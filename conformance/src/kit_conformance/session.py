@@ -16,14 +16,13 @@ from kit_conformance.evidence import Redactor
 from kit_conformance.report import CaseRecord, Report, State, stamp, suite
 from kit_conformance.report.files import put, write
 from kit_conformance.result import Finding
-from kit_conformance.selection import OptionError
+from kit_conformance.selection import OptionError, configuration
 from kit_conformance.subject import (
     CannotError,
     ConfigError,
     SubjectError,
     UnavailableError,
     connect,
-    load,
 )
 from kit_conformance.testbed.kits import PushError, reach
 
@@ -53,10 +52,8 @@ class Session:
         self.options = options
         self.worker = hasattr(config, "workerinput")
         try:
-            self.subject_config = load(options.config_name)
+            self.subject_config = configuration(options)
             self.cases = {each.id: each for each in options.cases(self.subject_config)}
-            path = options.text("--baseline")
-            self.baseline = baseline.load(path, catalog()) if path else {}
             self.kit = kit.given(options)
             self.subject: Subject = connect(
                 options.subject,
@@ -66,6 +63,7 @@ class Session:
                 address=options.text("--address"),
                 helper=options.text("--helper-image"),
             )
+            self.baseline = self._baseline(options.text("--baseline"))
             self.settings = lab.Settings(
                 factor=options.slow,
                 registry=options.text("--registry"),
@@ -83,6 +81,18 @@ class Session:
         self.identity: Identity | None = None
         self.report: Report | None = None
         self.written: Path | None = None
+
+    def _baseline(self, path: str) -> dict[str, baseline.Entry]:
+        """Return the entries that apply: some speak of released Kits alone."""
+        found = baseline.load(path, catalog()) if path else {}
+        if not any(entry.only_with for entry in found.values()):
+            return found
+        if self.kit:
+            version = kit.identity(self.kit)["version"]
+        else:
+            version = self.subject.identity.version if self.subject_config.name == "kit-unpack" else "0"
+        released = kit.released(version)
+        return {each: entry for each, entry in found.items() if released or not entry.only_with}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:

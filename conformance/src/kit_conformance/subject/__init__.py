@@ -7,6 +7,8 @@ how to tell it to use plain HTTP, a CA or a login stands in its `subject.yaml`.
 
 from __future__ import annotations
 
+import shlex
+
 from kit_conformance.subject.base import (
     ALWAYS,
     CannotError,
@@ -36,7 +38,22 @@ __all__ = [
     "builtin",
     "connect",
     "load",
+    "own_name",
 ]
+
+
+def own_name(spec: str) -> str:
+    """Return the name of a subject that has no configuration: that of its command or of its image."""
+    from kit_conformance.subject.program import name_of  # noqa: PLC0415
+
+    kind, _, rest = spec.partition(":")
+    if kind != "command":
+        return rest.partition("@")[0].rpartition("/")[2].partition(":")[0] or spec
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        words = []
+    return name_of(words) if words else spec
 
 
 def connect(

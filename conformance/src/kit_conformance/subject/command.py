@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shlex
@@ -18,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kit_conformance.subject import confine
+from kit_conformance.subject import confine, program
 from kit_conformance.subject.base import (
     CannotError,
     Identity,
@@ -58,11 +57,14 @@ class CommandSubject:
 
     @cached_property
     def identity(self) -> Identity:
-        """Say what the command is: its file's digest, and the version that it tells of itself."""
-        with open(self._command[0], "rb") as file:
-            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        details = {"command": list(self._command), "path": os.path.realpath(self._command[0])}
-        return Identity(self._given, "command", self.config.name, digest, self._version(), details)
+        """Say what the command is: the digest of what it runs, and the version that it tells of itself."""
+        try:
+            found = program.identify(self._command, self._base())
+        except OSError as error:
+            raise SubjectError(f"{self._command[0]} cannot be read: {error}") from error
+        details = {"command": list(self._command), **found.details}
+        version = self._version() or found.version
+        return Identity(self._given, "command", self.config.name, found.digest, version, details)
 
     def _version(self) -> str:
         if not self.config.version:
