@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 60.0  # in which a run of a case must end; what a case moves are kilobytes on loopback
 _IMPATIENT: Final = 20.0  # the same where a subject has been told to wait for 2 s at most
+_SEARCHED: Final = 1024 * 1024  # bytes of a file in which a secret is looked for
 _PATIENT: Final = 100.0  # and where it cannot be told: longer than anybody's default for a dead connection
 
 
@@ -246,14 +247,9 @@ class Lab:
         if self.redactor.found_in(message):
             yield "the termination message"
         for folder in running.destinations:
-            for path in (
-                path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()
-            ):
-                with contextlib.suppress(OSError):
-                    if path.stat().st_size < 1024 * 1024 and self.redactor.found_in(
-                        path.read_text("latin-1")
-                    ):
-                        yield f"the file {path.relative_to(folder)}"
+            for path, content in trees.contents(folder, _SEARCHED):
+                if self.redactor.found_in(content.decode("latin-1")):
+                    yield f"the file {trees.shown(path)}"
 
     # how a run is put together
 

@@ -102,7 +102,7 @@ class Process(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """What was really tested. `digest` is the image's, or that of the command's executable file."""
+    """What was really tested. `digest` is the image's, or that of what the command runs."""
 
     given: str
     kind: str
