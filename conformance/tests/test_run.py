@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Installed, the plugin is loaded by itself; run from its sources it must be named.
 PLUGIN = (
@@ -52,9 +51,41 @@ def test_a_subject_that_holds_is_0(honest: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["/bin/true", "/bin/false"])
 def test_a_subject_that_does_not_hold_is_1(command: str, tmp_path: Path) -> None:
-    done = run("--subject", f"command:{command}", "--case", "contract.pair", "--results", str(tmp_path))
+    words = ("--case", "contract.pair", "--no-preflight", "--keep", "--results", str(tmp_path))
+    done = run("--subject", f"command:{command}", *words)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert [each["result"] for each in report(tmp_path)["cases"]] == ["fail"]
+    (case,) = report(tmp_path)["cases"]
+    assert (case["result"], case["exit_code"]) == ("fail", int(command == "/bin/false"))
+    kept = Path(case["evidence"]["kept"])
+    assert {"evidence.json", "volume-1"} <= {path.name for path in kept.iterdir()}
+    shutil.rmtree(kept)
+    again = (
+        f"repeat: kit-conformance run --subject command:{command} --no-preflight --case contract.pair --keep"
+    )
+    assert again in done.stdout
+    assert f"kept: {kept}" in done.stdout
+
+
+def test_without_an_ordinary_kit_no_case_is_run(tmp_path: Path) -> None:
+    script = tmp_path / "it"
+    script.write_text("#!/bin/sh\necho I need a flag >&2\nexit 3\n", "utf-8")
+    script.chmod(0o755)
+    done = run("--subject", f"command:{script}", "--results", str(tmp_path / "results"))
+    assert done.returncode == 2, done.stdout
+    assert "no case was run" in done.stderr
+    assert "exit code: 3" in done.stderr
+    assert "  | I need a flag" in done.stderr
+    assert "kit-conformance init --subject" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_results_are_kept_without_being_asked_for(tmp_path: Path) -> None:
+    words = ("--subject", "command:/bin/true", "--profile", "manifest", "--manifest", str(tmp_path))
+    (tmp_path / "m.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", "utf-8")
+    done = python("-m", "kit_conformance", "run", "--jobs", "0", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "results" / "report.html").exists()
+    assert "subject: command:/bin/true as true" in done.stdout
 
 
 def test_a_should_that_does_not_hold_warns(honest: str, tmp_path: Path) -> None:
@@ -86,7 +117,8 @@ def test_a_should_that_does_not_hold_warns(honest: str, tmp_path: Path) -> None:
         (("--subject", "command:/bin/true", "--registry", "http://r:1"), "without a scheme"),
         (("--subject", "command:/bin/true", "--profile", "no-such"), "there is no profile"),
         (("--subject", "command:/bin/true", "--profile", "kit"), "needs --kit"),
-        (("--subject", "command:/bin/true", "--case", "contract.no-such"), "no case is selected"),
+        (("--subject", "command:/bin/true", "--case", "contract.pairz"), "did you mean contract.pair?"),
+        (("--subject", "command:/bin/true", "--case", "contract.no-such*"), "no case is selected"),
         (("--subject", "command:/bin/true", "--slow", "0"), "--slow must be more than 0"),
         (("--subject", "command:/bin/true", "--as-of", "yesterday"), "no version of the suite"),
     ],

@@ -45,6 +45,7 @@ class Settings:
     kit: str = ""
     mlserver: str = ""
     manifests: tuple[str, ...] = ()
+    keep: bool = False  # whether what a case leaves is kept
 
 
 class Wish(TypedDict, total=False):
@@ -372,7 +373,8 @@ class Lab:
         for registry in self.registries:
             registry.heal()
         self._stack.close()
-        trees.remove(self.folder)
+        if not self.settings.keep:
+            trees.remove(self.folder)
 
     def __enter__(self) -> Self:
         return self

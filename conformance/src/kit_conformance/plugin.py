@@ -14,8 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; each but the subject has a variable KIT_CONFORMANCE_… that stands in for it."""
     group = parser.getgroup("kit-conformance", "the conformance suite for storage initializers of ModelKits")
     for option in OPTIONS:
-        action = "append" if option.many else "store"
-        group.addoption(option.pytest, dest=option.dest, action=action, default=None, help=option.help)
+        group.addoption(option.pytest, default=None, **option.action)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kit_conformance.catalog import PROFILES, Case, catalog, select
+from kit_conformance.nearest import meant
 from kit_conformance.renamed import current
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kit_conformance.subject import Config
 
 
+_YES: Final = frozenset({"1", "true", "yes", "on"})
 BARE: Final = "bare"  # the configuration of a subject of which nothing is known
 
 
@@ -23,8 +25,10 @@ class Option(NamedTuple):
 
     name: str
     pytest: str
+    metavar: str
     help: str
     many: bool = False
+    switch: bool = False
 
     @property
     def variable(self) -> str:
@@ -34,63 +38,105 @@ class Option(NamedTuple):
     def dest(self) -> str:
         return "kc_" + self.name.removeprefix("--").replace("-", "_")
 
+    @property
+    def action(self) -> dict[str, Any]:
+        """Return what argparse and pytest are told about the option."""
+        if self.switch:
+            return {"action": "store_true", "dest": self.dest, "help": self.help}
+        action = "append" if self.many else "store"
+        return {"action": action, "dest": self.dest, "help": self.help, "metavar": self.metavar}
+
 
 OPTIONS: Final = (
-    Option("--subject", "--subject", "what is tested: command:…, image:… or pod:…"),
+    Option("--subject", "--subject", "SUBJECT", "what is tested: command:…, image:… or pod:…"),
     Option(
-        "--subject-config", "--subject-config", "a subject.yaml, or the name of one that ships with the suite"
+        "--subject-config",
+        "--subject-config",
+        "FILE",
+        "how to ask the subject for what cases need: a subject.yaml, or the name of one that ships with the suite "
+        "(default: bare, which asks for nothing)",
     ),
     Option(
         "--profile",
         "--kc-profile",
-        "the profiles to run, instead of those of the subject's configuration",
+        "PROFILE",
+        "run this profile; may be given several times (default: those that the subject's configuration names)",
         many=True,
     ),
-    Option("--case", "--kc-case", "only cases whose id matches (* and ? as in file names)", many=True),
     Option(
-        "--skip", "--kc-skip", "leave out cases whose id matches; they are reported as skipped", many=True
+        "--case", "--kc-case", "ID", "run only cases whose id matches; * and ? as in file names", many=True
     ),
-    Option("--as-of", "--kc-as-of", "only cases that this version of the suite had"),
+    Option(
+        "--skip", "--kc-skip", "ID", "leave out cases whose id matches; the report says skipped", many=True
+    ),
+    Option("--as-of", "--kc-as-of", "VERSION", "run only cases that this version of the suite had"),
     Option(
         "--baseline",
         "--kc-baseline",
-        "known failures, id to reason and url: a file, or the name of one that ships with the suite",
+        "FILE",
+        "known failures, with reasons: a file, or the name of one that ships with the suite",
     ),
     Option(
         "--write-baseline",
         "--kc-write-baseline",
-        "write what does not hold to this file, as a baseline to begin with; reasons of --baseline are kept",
+        "FILE",
+        "write what fails to this file, as a baseline to begin with; reasons of --baseline are kept",
     ),
-    Option("--results", "--kc-results", "the folder for report.json, report.html, junit.xml and summary.md"),
+    Option(
+        "--results",
+        "--kc-results",
+        "FOLDER",
+        "where report.json, report.html, junit.xml and summary.md are written (default: results)",
+    ),
+    Option("--keep", "--kc-keep", "", "keep what each case leaves: volumes, output, requests", switch=True),
+    Option(
+        "--no-preflight",
+        "--kc-no-preflight",
+        "",
+        "run the cases even if the subject does not download an ordinary kit",
+        switch=True,
+    ),
     Option(
         "--kit",
         "--kc-kit",
-        "a Kit binary or a version of Kit, for the subject's PATH and for the profile kit",
+        "KIT",
+        "a Kit binary or a version of Kit, for the subject's PATH and for profile kit",
     ),
-    Option("--kit-mirror", "--kc-kit-mirror", "where releases of Kit are, instead of GitHub"),
+    Option("--kit-mirror", "--kc-kit-mirror", "URL", "where to download releases of Kit (default: GitHub)"),
     Option(
         "--registry",
         "--kc-registry",
-        "host:port of a registry with plain HTTP, for the cases that need no faults",
+        "HOST:PORT",
+        "a registry with plain HTTP, for the cases that need no faults",
     ),
     Option(
         "--manifest",
         "--kc-manifest",
-        "manifests for the profile manifest: files, folders, kustomizations",
+        "PATH",
+        "manifests for profile manifest: a file, a folder or a kustomization; may be given several times",
         many=True,
     ),
     Option(
-        "--mlserver", "--kc-mlserver", "the Python of an environment with mlserver, for the profile serving"
+        "--mlserver",
+        "--kc-mlserver",
+        "PYTHON",
+        "the Python of an environment with mlserver, for profile serving",
     ),
-    Option("--kube-context", "--kc-kube-context", "the kubeconfig context of a pod: subject"),
-    Option("--address", "--kc-address", "an address of this machine that pods reach; found out, without it"),
+    Option("--kube-context", "--kc-kube-context", "NAME", "the kubeconfig context of a pod: subject"),
+    Option(
+        "--address",
+        "--kc-address",
+        "ADDRESS",
+        "an address of this machine that pods reach (default: detected)",
+    ),
     Option(
         "--helper-image",
         "--kc-helper-image",
-        "an image with sh and tar for what pod: needs beside the subject, instead of busybox",
+        "IMAGE",
+        "an image with sh and tar for the helper pods of a pod: subject (default: busybox)",
     ),
-    Option("--kserve", "--kc-kserve", "the version of KServe that the report shall name"),
-    Option("--slow", "--kc-slow", "give every run this many times as long"),
+    Option("--kserve", "--kc-kserve", "VERSION", "the version of KServe to name in the report"),
+    Option("--slow", "--kc-slow", "FACTOR", "give every run this many times as long (default: 1)"),
 )
 
 
@@ -110,6 +156,10 @@ class Options:
     def many(self, name: str) -> tuple[str, ...]:
         found = tuple(self.values.get(name) or ())
         return tuple(map(current, found)) if name in {"--profile", "--case", "--skip"} else found
+
+    def on(self, name: str) -> bool:
+        """Say whether a switch is given."""
+        return bool(self.values.get(name))
 
     @property
     def subject(self) -> str:
@@ -140,7 +190,8 @@ class Options:
             chosen = (*config.profiles, *given)
         for name in chosen:
             if name not in PROFILES:
-                raise OptionError(f"there is no profile {name!r}: {', '.join(PROFILES)}")
+                known = ", ".join(PROFILES)
+                raise OptionError(f"there is no profile {name!r}: {known}{meant(name, PROFILES)}")
             needs = PROFILES[name].needs
             if needs and not self.values.get(needs):
                 raise OptionError(f"the profile {name} needs {needs}")
@@ -149,6 +200,9 @@ class Options:
     def cases(self, config: Config) -> list[Case]:
         """Return the cases that are selected; OptionError when there are none."""
         patterns = self.many("--case")
+        for name in (*patterns, *self.many("--skip")):
+            if name not in catalog() and not {*name} & {*"*?["}:
+                raise OptionError(f"there is no case {name!r}{meant(name, catalog())}")
         found = select(
             catalog().values(),
             profiles=PROFILES if patterns and not self.many("--profile") else self.profiles(config),
@@ -161,7 +215,7 @@ class Options:
             if not PROFILES[each.profile].needs or self.values.get(PROFILES[each.profile].needs)
         ]
         if not found:
-            raise OptionError("no case is selected")
+            raise OptionError("no case is selected: the profiles have none that --case and --as-of allow")
         return found
 
 
@@ -184,5 +238,6 @@ def read(get: Callable[[str], Any]) -> Options:
         if not value and option.name != "--subject":
             text = os.environ.get(option.variable, "")
             value = [each for each in text.split(",") if each] if option.many else text
+            value = text.lower() in _YES if option.switch else value
         values[option.name] = value
     return Options(values)

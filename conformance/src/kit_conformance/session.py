@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from kit_conformance import baseline, kit, lab
+from kit_conformance import baseline, closing, kit, lab, preflight
 from kit_conformance.catalog import FEATURES, Case, CatalogError, Level, case_of, catalog
 from kit_conformance.evidence import Redactor
 from kit_conformance.report import CaseRecord, Report, State, stamp, suite
@@ -70,6 +71,7 @@ class Session:
                 kit=self.kit,
                 mlserver=options.text("--mlserver"),
                 manifests=options.many("--manifest"),
+                keep=options.on("--keep"),
             )
         except (ConfigError, OptionError, CatalogError, SubjectError, baseline.BaselineError) as error:
             raise pytest.UsageError(str(error)) from error
@@ -103,6 +105,7 @@ class Session:
             if self.settings.registry:
                 reach(self.settings.registry)
             self.identity = self.subject.identity
+            preflight.check(self.subject, self.settings, self.cases.values(), self.options)
         except (PushError, SubjectError) as error:
             self.subject.close()
             raise pytest.UsageError(str(error)) from error
@@ -135,9 +138,10 @@ class Session:
     def pytest_xdist_node_collection_finished(self, node: object, ids: Iterable[str]) -> None:
         """Note what the workers will run."""
         del node
-        self.expected |= {found.id for each in ids if (found := self._at(each))}
+        self.expected |= {found.id for each in ids if (found := self.at(each))}
 
-    def _at(self, node: str) -> Case | None:
+    def at(self, node: str) -> Case | None:
+        """Return the case of a pytest node id."""
         return next((each for each in catalog().values() if node.endswith(f"/{each.node}")), None)
 
     # what becomes of each
@@ -168,7 +172,11 @@ class Session:
         """Give a case its lab, and keep what a report wants of it."""
         with lab.new(self.subject, self.settings) as made:
             yield made
-            request.node.stash[_EVIDENCE] = made.redactor.value(made.evidence())
+            evidence: dict[str, Any] = made.redactor.value(made.evidence())
+            if self.settings.keep:
+                evidence["kept"] = str(made.folder)
+                put(made.folder / "evidence.json", json.dumps(evidence, indent=1))
+            request.node.stash[_EVIDENCE] = evidence
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -240,6 +248,7 @@ class Session:
         lines = message.split("\n  ")[1:]
         if evidence and lines:
             evidence["differences"] = lines
+        runs = reversed(evidence.get("runs", ()))  # of several the last one is what the case is about
         known = self.baseline.get(found.id)
         left_out = state in {State.NOT_SUPPORTED, State.SKIPPED}
         redact = Redactor()
@@ -251,6 +260,7 @@ class Session:
             "url": known.url if known else "",
             "seconds": round(float(item.stash.get(_SECONDS, 0.0)), 3),
             "evidence": evidence,
+            "exit_code": next((run["exit"] for run in runs if isinstance(run.get("exit"), int)), None),
         }
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -268,7 +278,7 @@ class Session:
         given = getattr(report, "kc_record", None)
         if given is not None:
             self.records[given["id"]] = _complete(catalog()[given["id"]], given)
-        elif report.when not in {"setup", "call", "teardown"} and (found := self._at(report.nodeid)):
+        elif report.when not in {"setup", "call", "teardown"} and (found := self.at(report.nodeid)):
             message = "the process that ran this case has crashed"
             self.records[found.id] = _complete(found, {"state": "error", "message": message})
 
@@ -346,21 +356,8 @@ class Session:
         if report is None:
             return
         terminalreporter.section("conformance")
-        shown = {State.FAIL, State.XPASS, State.ERROR, State.WARN}
-        for record in report.cases:
-            if record.result in shown:
-                first = record.message.splitlines()[0] if record.message else ""
-                terminalreporter.write_line(f"{record.result.value:<6} {record.id:<44} {first}")
-        for identifier in report.stale:
-            terminalreporter.write_line(f"stale  {identifier:<44} in the baseline, and not supported")
-        for problem in report.problems:
-            terminalreporter.write_line(f"error  {problem}")
-        totals = ", ".join(
-            f"{number} {name}" for name, number in report.totals.items() if number and name != "total"
-        )
-        terminalreporter.write_line(f"{report.label}: {report.result} ({totals} of {report.totals['total']})")
-        if self.written is not None:
-            terminalreporter.write_line(f"report: {self.written}")
+        for line in closing.lines(report, self.options, self.written):
+            terminalreporter.write_line(line)
 
 
 def session_of(config: pytest.Config) -> Session:
@@ -390,6 +387,7 @@ def _complete(found: Case, given: dict[str, Any]) -> CaseRecord:
         reason=given.get("reason", ""),
         url=given.get("url", ""),
         evidence=given.get("evidence", {}),
+        exit_code=given.get("exit_code"),
     )
 
 

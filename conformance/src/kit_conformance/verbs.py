@@ -1,4 +1,4 @@
-"""The verbs that need no subject: lint, report, gate."""
+"""The verbs that need no subject: lint, report, gate, completion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,18 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
     gating = verbs.add_parser("gate", help="say whether the reports satisfy a policy")
     gating.add_argument("report", nargs="+", help="report.json files, or the folders that hold them")
     gating.add_argument("--policy", required=True, help="what must be shown: a YAML file")
+    gating.add_argument(
+        "-o", "--output", choices=["text", "json"], default="text", help="how to print it (default: text)"
+    )
     gating.set_defaults(verb=_gate)
+    completing = verbs.add_parser(
+        "completion",
+        help="print a script that completes flags and case ids in a shell",
+        epilog="bash: source <(kit-conformance completion bash); zsh: the same, after compinit; "
+        "fish: kit-conformance completion fish | source",
+    )
+    completing.add_argument("shell", choices=["bash", "zsh", "fish"])
+    completing.set_defaults(verb=_completion)
 
 
 def _fail(text: str) -> int:
@@ -152,7 +163,18 @@ def _gate(given: argparse.Namespace) -> int:
     except (gate.PolicyError, ReportError, OSError) as error:
         return _fail(str(error))
     reasons = gate.judge(reports, rules, dt.datetime.now(dt.UTC))
+    if given.output == "json":
+        labels = [report.label for report in reports]
+        _say(json.dumps({"released": not reasons, "reasons": reasons, "reports": labels}, indent=1))
+        return 1 if reasons else 0
     for reason in reasons:
         _say(reason)
     _say(f"{len(reports)} reports: {'not ' if reasons else ''}released")
     return 1 if reasons else 0
+
+
+def _completion(given: argparse.Namespace) -> int:
+    from argcomplete.shell_integration import shellcode  # noqa: PLC0415
+
+    _say(shellcode(["kit-conformance"], shell=given.shell))
+    return 0

@@ -75,6 +75,7 @@ class CaseRecord:
     reason: str = ""
     url: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None  # of the subject's last run, where the case did not pass
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def _case(value: Mapping[str, Any]) -> CaseRecord:
         reason=str(value["reason"]),
         url=str(value["url"]),
         evidence=_map(value["evidence"]),
+        exit_code=None if value.get("exit_code") is None else int(value["exit_code"]),
     )
 
 
