@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from conformance.tests.mutants.manifests import BROKEN, CONTAINER, GOOD, SERVICE
+from conformance.tests.mutants import manifests
+from conformance.tests.mutants.manifests import CONTAINER, GOOD, SERVICE
+from conformance.tests.mutants.manifests_settings import BROKEN_SETTINGS
 from kit_conformance import cli
 from kit_conformance.lint import check, fix, load, parse, reference
 from kit_initializer.errors import UsageError
@@ -18,6 +20,7 @@ from kit_initializer.reference import parse as parse_reference
 if TYPE_CHECKING:
     from pathlib import Path
 
+BROKEN = {**manifests.BROKEN, **BROKEN_SETTINGS}
 _A, _B = f"sha256:{'a' * 64}", f"sha512:{'b' * 128}"
 _TYPED = "sklearn xgboost tensorflow pytorch triton onnx huggingface pmml lightgbm paddle model".split()  # noqa: SIM905
 _MODEL = SERVICE[SERVICE.index("    model:") :]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _LIKENESS: Final = 0.6
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def meant(word: str, known: Iterable[str], likeness: float = _LIKENESS) -> str:
     """Return "; did you mean X?", or nothing where no known word is like it."""
-    found = difflib.get_close_matches(word, list(known), 1, _LIKENESS)
+    found = difflib.get_close_matches(word, list(known), 1, likeness)
     return f"; did you mean {found[0]}?" if found else ""

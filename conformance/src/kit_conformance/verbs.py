@@ -30,6 +30,9 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
     checking.add_argument("path", nargs="+", help="files, folders, kustomizations, or - for standard input")
     checking.add_argument("--fix", action="store_true", help="fix in place what can be fixed by rule")
     checking.add_argument("--strict", action="store_true", help="let warnings count as errors")
+    checking.add_argument(
+        "--allow-empty", action="store_true", help="exit 0 where the files hold no Kubernetes object"
+    )
     checking.add_argument("--json", action="store_true", help="print the findings as JSON")
     checking.set_defaults(verb=_lint)
     reporting = verbs.add_parser("report", help="merge the reports of several runs into one page")
@@ -77,7 +80,7 @@ def _lint(given: argparse.Namespace) -> int:
             _say(f"  KServe: {each.rule.consequence}\n  fix: {each.rule.remedy}")
         warnings = len(found.findings) - found.errors
         _say(f"{found.objects} objects: {found.errors} errors, {warnings} warnings")
-    if not found.objects:
+    if not found.objects and not (given.allow_empty and not found.findings):
         return _fail("there is no Kubernetes object that can be read in what was given")
     return 1 if found.errors or (given.strict and found.findings) else 0
 

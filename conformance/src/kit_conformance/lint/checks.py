@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kit_conformance.lint import policy, policy_checks, uri_checks
+from kit_conformance.lint import policy, policy_checks, setting_checks, uri_checks
 from kit_conformance.lint.patterns import judge
 from kit_conformance.lint.reach import WORKLOADS, chosen, containers, formats, injected, regexes
 from kit_conformance.lint.uris import uris
@@ -180,6 +180,7 @@ def image_missing(objects: Sequence[Object]) -> Iterator[Place]:
 CHECKS: Final[Mapping[str, Callable[[Sequence[Object]], Iterator[Place]]]] = {
     check.__name__.replace("_", "-"): check
     for check in (
+        *setting_checks.CHECKS,
         unreadable,
         container_name,
         formats_place,

@@ -11,6 +11,7 @@ import yaml
 from kit_conformance.lint.values import as_list, as_map
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -23,6 +24,13 @@ _PATCHING: Final = (
     "replacements",
     "transformers",
 )
+
+
+_NAMING: Final = (
+    *("resources", "bases", "components", "configurations", "crds", "generators", "validators"),
+    *("transformers", "patches", "patchesStrategicMerge", "patchesJson6902", "replacements"),
+)
+_REMOTE: Final = ("://", "git@", "git::", "?ref=", "github.com/", "gitlab.com/", "bitbucket.org/", ".git")
 
 
 class Unbuilt(NamedTuple):
@@ -59,12 +67,23 @@ def members(path: Path) -> set[Path]:
 
 
 def built(folder: Path) -> str | Plain | Unbuilt:
-    """Return what a kustomization makes: as text, or without the tools as files and images."""
+    """Return what a kustomization makes: as text, or without the tools as files and images.
+
+    One that names something remote is not built: kustomize would fetch it, and whoever lints a folder has not asked
+    for that. Its local files are judged, unless it changes them by patches.
+    """
     tool = shutil.which("kustomize")
     kubectl = shutil.which("kubectl")
     command = [tool, "build"] if tool else [kubectl, "kustomize"] if kubectl else None
-    if command is None:
-        return _plain(folder, ())
+    remote = next(_remotes(folder, ()), "")
+    if command is None or remote:
+        plain = _plain(folder, ())
+        if remote and isinstance(plain, Unbuilt):
+            return Unbuilt(
+                f"it names {remote}, which lint does not fetch; build it yourself: "
+                f"kustomize build {folder} | kit-conformance lint -"
+            )
+        return plain
     try:
         done = subprocess.run(  # noqa: S603  (found on the PATH)
             [*map(str, command), str(folder)],
@@ -79,6 +98,24 @@ def built(folder: Path) -> str | Plain | Unbuilt:
     if done.returncode:
         return Unbuilt(f"it cannot be built: {done.stderr.strip()[-300:]}")
     return done.stdout
+
+
+def _remotes(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
+    """Yield what a kustomization, or one of its bases, has elsewhere: whatever is named and is not a local path."""
+    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    if path is None or folder.resolve() in above:
+        return
+    value = _read(path)
+    for key in _NAMING:
+        for name in as_list(value.get(key)):
+            text = as_map(name).get("path") if isinstance(name, dict) else name
+            if not isinstance(text, str) or "\n" in text:
+                continue
+            target = folder / text
+            if target.is_dir():
+                yield from _remotes(target, (*above, folder.resolve()))
+            elif not target.exists() and any(mark in text for mark in _REMOTE):
+                yield text
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -103,7 +140,7 @@ def _plain(folder: Path, above: tuple[Path, ...]) -> Plain | Unbuilt:
     images: dict[str, str] = {}
     for name in as_list(value.get("resources")):
         target = folder / str(name)
-        if "://" in str(name):
+        if not target.exists() and any(mark in str(name) for mark in _REMOTE):
             continue  # somebody else's
         if not target.is_dir():
             files.append(target)

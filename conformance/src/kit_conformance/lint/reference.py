@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import Final
 
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 _REPOSITORY: Final = re.compile(
     r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*"
 )
@@ -52,7 +52,7 @@ def _host(host: str) -> str:
     else:
         name, colon, after = host.partition(":")
         port = after if colon else None
-        valid = _HOST.fullmatch(name) is not None and ".." not in name
+        valid = all(_LABEL.fullmatch(label) for label in name.split("."))
         if valid and port is None and "." not in name and name.lower() != "localhost":
             return f"{name} is not a registry: it has neither '.' nor ':'"
     if port is not None:

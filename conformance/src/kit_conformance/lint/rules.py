@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from kit_conformance import refs
+from kit_conformance.lint import setting_rules
+from kit_conformance.lint.rule import ERROR, WARN, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ERROR: Final = "error"
-WARN: Final = "warn"
-
-
-class Rule(NamedTuple):
-    """One rule. An error breaks something in every cluster, a warning in some or on some day."""
-
-    name: str
-    level: str
-    title: str
-    consequence: str
-    remedy: str
-    ref: str
-    fixable: bool = False
-
+__all__ = ["ERROR", "RULES", "WARN", "Rule"]
 
 _ALL: Final = (
     Rule(
@@ -328,4 +316,4 @@ _ALL: Final = (
         refs.KSERVE_CSC,
     ),
 )
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*_ALL, *setting_rules.RULES)}

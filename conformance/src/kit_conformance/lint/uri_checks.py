@@ -49,7 +49,8 @@ def invalid_reference(objects: Sequence[Object]) -> Iterator[Place]:
     for named in kits(objects):
         wrong = reference.wrong(named.uri)
         if wrong and (named.subject.kind in CACHES or not cached(objects, named)):
-            yield named.subject, named.path, wrong
+            # what stands before an @ may be a password
+            yield named.subject, named.path, wrong if "@" in named.uri else f"{named.uri}: {wrong}"
 
 
 def uri_without_container(objects: Sequence[Object]) -> Iterator[Place]:
