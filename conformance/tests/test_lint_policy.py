@@ -277,7 +277,9 @@ def test_the_sample_gives_both_containers_of_deploy_one_policy() -> None:
     assert (patch["op"], patch["path"]) == ("add", "/spec/container/env/-")
     documents = []
     for path in sorted((deploy / "initializer").glob("cluster*.yaml")):
-        document = yaml.safe_load(path.read_text("utf-8").replace("image: kit-initializer", "image: k:1.2.3"))
+        document = yaml.safe_load(
+            path.read_text("utf-8").replace("image: kit-initializer", "image: r.example/k:1.2.3")
+        )
         documents.append(yaml.safe_dump(document))
         document["spec"]["container"]["env"].append(patch["value"])
         documents.append(yaml.safe_dump(document))

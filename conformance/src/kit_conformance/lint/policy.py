@@ -44,10 +44,15 @@ class _PolicyError(Exception):
     """What is wrong with a policy, and where in it."""
 
 
+def misspelt(given: Collection[str]) -> list[str]:
+    """Return the names that begin like those of a policy and are none of them, sorted."""
+    known = (*CARRIERS, _TIMEOUT)
+    return sorted(name for name in given if name.upper().startswith(_PREFIXES) and name not in known)
+
+
 def names(given: Collection[str]) -> str:
     """Return what is wrong with the variables that are set, by their names alone, or nothing."""
-    known = (*CARRIERS, _TIMEOUT)
-    odd = sorted(name for name in given if name.upper().startswith(_PREFIXES) and name not in known)
+    odd = misspelt(given)
     half = {IDENTITY, ISSUER} & set(given)
     faults = (
         (odd, f"there is no variable {', '.join(odd)}"),

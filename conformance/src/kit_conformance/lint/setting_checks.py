@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
-from kit_conformance.lint import settings
+from kit_conformance.lint import policy, settings
 from kit_conformance.lint.reach import containers, matches
 from kit_conformance.lint.uris import CACHES, COMPONENTS
 from kit_conformance.lint.values import as_list, as_map
@@ -51,7 +51,8 @@ def variable_value(objects: Sequence[Object]) -> Iterator[Place]:
 
 def variable_unknown(objects: Sequence[Object]) -> Iterator[Place]:
     for each, place, name, _, theirs in _variables(objects):
-        question = "" if theirs else settings.unknown(name)
+        # a name that begins like those of a signature policy is an error of its own
+        question = "" if theirs or policy.misspelt([name]) else settings.unknown(name)
         if question:
             yield each, (*place, "name"), f"{name}; {question}"
 
