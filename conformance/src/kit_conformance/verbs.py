@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit_conformance import gate, lint
+from kit_conformance import by_hand, gate, lint, probe
 from kit_conformance.report import Report, ReportError, load
 from kit_conformance.report.files import put
 from kit_conformance.report.html import page
@@ -46,6 +46,8 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
         "-o", "--output", choices=["text", "json"], default="text", help="how to print it (default: text)"
     )
     gating.set_defaults(verb=_gate)
+    probe.add(verbs)
+    by_hand.add(verbs)
     completing = verbs.add_parser(
         "completion",
         help="print a script that completes flags and case ids in a shell",
