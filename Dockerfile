@@ -22,14 +22,12 @@ RUN cd /build/initializer && /build/tools/bin/hatchling build -t wheel \
  && python3 -m pip --python /opt/kit-initializer/bin/python install --no-deps --no-index \
       /build/initializer/dist/kit_initializer-*.whl
 
-FROM ${PYTHON_IMAGE} AS native
-# Any uid may write to a fresh volume here: Docker gives such a volume the mode of the folder that it covers.
-# The official Python image comes without compiled modules, and no user of this one could write them: compiling them
-# anew at every start costs 77 ms (measured).
-RUN mkdir -m 0777 /mnt/models \
- && python3 -m compileall -q --invalidation-mode unchecked-hash \
-      -x '/(site-packages|dist-packages|idlelib|ensurepip|pydoc_data|tkinter|turtledemo|lib2to3|test)/' \
-      "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+# Removes what is never loaded, and gathers Python, its libraries and CA certificates in /image.
+RUN python3 /build/initializer/image/assemble.py /opt/kit-initializer /image
+
+# No base: a whole Debian with Python weighs more than everything here. There is no shell and no package manager.
+FROM scratch AS native
+COPY --from=build /image /
 COPY --from=build /opt/kit-initializer /opt/kit-initializer
 ENV PATH=/opt/kit-initializer/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -63,8 +63,20 @@ def test_a_strict_container_twice(scenario: Scenario, engine: str, volume: str) 
     ]
 
 
-def test_nothing_is_needed_but_python(scenario: Scenario) -> None:
-    """No shell and no pip have a part in a run: neither is on the command's way."""
+def test_there_is_no_shell_and_no_package_manager(scenario: Scenario) -> None:
+    look = "import os, shutil; print([name for name in ('sh', 'bash', 'pip', 'apt', 'dpkg') if shutil.which(name)])"
+    seen = docker("run", "--rm", "--entrypoint=python3", scenario.state.initializer, "-c", look)
+    assert seen.stdout == "[]\n", seen.stderr
+
+
+def test_scanners_find_the_packages(scenario: Scenario) -> None:
+    """Scanners read dpkg's records of images without dpkg, and the metadata of Python's packages."""
+    look = "import os; print(*os.listdir('/var/lib/dpkg/status.d'))"
+    seen = docker("run", "--rm", "--entrypoint=python3", scenario.state.initializer, "-c", look)
+    assert {"ca-certificates", "libc6"} <= set(seen.stdout.split()), seen.stderr
+
+
+def test_the_image_says_what_it_is(scenario: Scenario) -> None:
     looked = docker("image", "inspect", "--format", "{{json .Config}}", scenario.state.initializer)
     config = json.loads(looked.stdout)
     assert config["Entrypoint"] == ["/opt/kit-initializer/bin/kit-initializer"]
