@@ -34,6 +34,8 @@ NEEDS = {
     "registry:2": "the image: `docker pull registry:2`",
     "docker": "a Docker daemon that answers `docker info`",
     "kit": "a Kit binary: `kit` on the PATH, or its path in KIT",
+    "helm": "`go install helm.sh/helm/v3/cmd/helm@v3.19.0`",
+    "kubectl": "kubectl 1.30 or newer on the PATH",
     "mount": "the right to mount a tmpfs: user namespaces (`unshare --map-root-user --mount true`)",
 }
 

@@ -165,6 +165,12 @@ def image(session: nox.Session) -> None:
     session.run("python", "-m", "e2e.harness", "image", *session.posargs)
 
 
+@nox.session(default=False, python=False)
+def manifests(session: nox.Session) -> None:
+    """Write install.yaml and the Helm chart to dist/ (`-- --image REPOSITORY:TAG`): needs kubectl and helm."""
+    session.run(sys.executable, "deploy/render.py", *session.posargs)
+
+
 @nox.session(default=False)
 def e2e(session: nox.Session) -> None:
     """Run the scenarios on a cluster brought up with kind: registry, image, KServe (`-- -m plain`: without)."""
