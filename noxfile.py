@@ -165,6 +165,13 @@ def image(session: nox.Session) -> None:
     session.run("python", "-m", "e2e.harness", "image", *session.posargs)
 
 
+@nox.session(default=False)
+def image_size(session: nox.Session) -> None:
+    """Weigh the image that `nox -s image` built, by part, and hold it to its budget (`-- [IMAGE] [--docs]`)."""
+    install(session, "tests", "./conformance")
+    session.run("python", "-m", "bench.image", *session.posargs)
+
+
 @nox.session(default=False, python=False)
 def manifests(session: nox.Session) -> None:
     """Write install.yaml and the Helm chart to dist/ (`-- --image REPOSITORY:TAG`): needs kubectl and helm."""
