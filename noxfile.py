@@ -244,7 +244,8 @@ def dist(session: nox.Session) -> None:
     install(session, "dist")
     for distribution in DISTRIBUTIONS:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", distribution)
-    # the image's are exact; the suite runs with whatever it finds, at best with what it is tested with
+    # the image's are exact, but for those that initializer/image/assemble.py removes; the suite runs with whatever it
+    # finds, at best with what it is tested with
     for name, packages in (
         ("initializer", "constraints/image.txt"),
         ("conformance", "constraints/tests.txt"),

@@ -65,7 +65,7 @@ STDLIB_LEFT_OUT = (
     "__pycache__",
 )
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-# How names are resolved, where libraries are looked for, and which system this is, for scanners.
+# Where libraries are looked for, and which system this is, for scanners.
 ETC = (
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -75,6 +75,8 @@ ETC = (
 )
 ACCOUNTS = "root:x:0:0:root:/:/nonexistent\n"
 GROUP = "root:x:0:\n"
+# /etc/hosts first, as everywhere; without this file the C library asks DNS first.
+NAMES = "passwd: files\ngroup: files\nhosts: files dns\n"
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 
 
@@ -228,6 +230,7 @@ def assemble(venv: Path, root: Path) -> None:
     place_packages(root, [interpreter, Path(os.__file__), Path(_ssl.__file__), *placed])
     (root / "etc/passwd").write_text(ACCOUNTS, encoding="utf-8")
     (root / "etc/group").write_text(GROUP, encoding="utf-8")
+    (root / "etc/nsswitch.conf").write_text(NAMES, encoding="utf-8")
     for folder, mode in (("tmp", 0o1777), ("mnt/models", 0o777)):
         (root / folder).mkdir(parents=True)
         # any uid may write: Docker gives a fresh volume the mode of the folder that it covers
