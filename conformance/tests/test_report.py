@@ -157,6 +157,29 @@ def test_page_of_one_run() -> None:
     assert ["open" in each for each in found.details] == [True, True, True, True, False, False]
 
 
+def test_many_failures_are_collapsed_and_have_an_index() -> None:
+    failed = [replace(FAILED, id=f"contract.case-{number}") for number in range(9)]
+    text = page([("ours", report(*failed))])
+    assert not any("open" in each for each in Page(text).details)
+    assert '<a href="#case-contract.case-3">contract.case-3</a>' in text
+    assert 'id="case-contract.case-3"' in text
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ([State.PASS], "Everything holds"),
+        ([State.PASS, State.SKIPPED, State.NOT_SUPPORTED], "Nothing fails; 2 cases were not run"),
+        ([State.SKIPPED], "No case was run"),
+    ],
+)
+def test_everything_holds_only_where_everything_was_run(states: list[State], said: str) -> None:
+    cases = [case(f"contract.case-{number}", state) for number, state in enumerate(states)]
+    text = page([("ours", report(*cases))])
+    assert f"<h2>{said}</h2>" in text
+    assert text.count('<td class="seconds">') == len(cases)
+
+
 def test_page_of_several_runs_has_a_case_once() -> None:
     columns = [("first", report(FAILED)), ("second", report(FAILED)), ("third", report(EVERY[0]))]
     text = page(columns)

@@ -35,6 +35,7 @@ _MEANINGS: Final = {
     State.ERROR: "the suite or the machine failed",
 }
 _VERDICTS: Final = {"conformant": "conformant", "not-conformant": "not conformant", "error": "no verdict"}
+_OPENED: Final = 6  # failures that are shown opened; of more there is an index
 _FIRST: Final = (State.FAIL, State.XPASS, State.ERROR, State.WARN, State.XFAIL)
 
 
@@ -64,6 +65,7 @@ def _body(columns: Sequence[Column]) -> Iterator[str]:
         yield from _grid(columns)
     yield from _profiles(columns)
     yield from _legend(columns)
+    yield _tools(several=len(columns) > 1)
     yield from _failures(columns)
     yield from _cases(columns)
     yield from _about(columns)
@@ -101,7 +103,7 @@ def _grid(columns: Sequence[Column]) -> Iterator[str]:
     if not cells:
         return
     versions = sorted({kserve for _, kserve in cells}, key=_natural)
-    yield '<section><h2>By KServe version</h2><div class="wide"><table class="grid"><thead><tr><th></th>'
+    yield '<section><h2>By KServe version</h2><div class="wide"><table class="grid"><thead><tr><th>Kit</th>'
     yield from (f"<th>KServe {escape(each)}</th>" for each in versions)
     yield "</tr></thead><tbody>"
     for label in dict.fromkeys(label for label, _ in cells):
@@ -128,7 +130,7 @@ def _verdict(report: Report) -> str:
 def _profiles(columns: Sequence[Column]) -> Iterator[str]:
     several = len(columns) > 1
     names = list(dict.fromkeys(each["name"] for _, report in columns for each in report.profiles()))
-    yield '<section><h2>Profiles</h2><div class="wide"><table class="grid"><thead><tr><th></th>'
+    yield '<section><h2>Profiles</h2><div class="wide"><table class="grid"><thead><tr><th>profile</th>'
     yield from (f"<th>{escape(name if several else 'cases that hold')}</th>" for name, _ in columns)
     yield "</tr></thead><tbody>"
     if several:
@@ -174,18 +176,37 @@ def _failures(columns: Sequence[Column]) -> Iterator[str]:
                 if case.result is state:
                     found.setdefault(case.id, []).append((name, case))
     if not found:
-        yield "<section><h2>Everything holds</h2></section>"
+        yield f"<section><h2>{_nothing_fails(columns)}</h2></section>"
         return
     several = len(columns) > 1
     yield f"<section><h2>What does not hold ({len(found)} {'case' if len(found) == 1 else 'cases'})</h2>"
+    if len(found) > _OPENED:
+        links = (f'<li><a href="#case-{escape(name)}">{escape(name)}</a></li>' for name in found)
+        yield f'<ul class="index">{"".join(links)}</ul>'
     for cases in found.values():
-        yield from _several(cases) if several else _single(cases[0][1])
+        yield from _several(cases) if several else _single(cases[0][1], opened=len(found) <= _OPENED)
     yield "</section>"
 
 
-def _single(case: CaseRecord) -> Iterator[str]:
-    opened = " open" if case.result in {State.FAIL, State.ERROR, State.XPASS} else ""
-    yield f'<details class="case" data-state="{case.result.value}"{opened}>{_summary(case, "")}'
+def _nothing_fails(columns: Sequence[Column]) -> str:
+    """Return what may be said where no case fails: that everything holds only where every case was run."""
+    states = [case.result for _, report in columns for case in report.cases]
+    left = sum(state in {State.SKIPPED, State.NOT_SUPPORTED} for state in states)
+    if not states or left == len(states):
+        return "No case was run"
+    return f"Nothing fails; {left} cases were not run" if left else "Everything holds"
+
+
+def _tools(*, several: bool) -> str:
+    differ = '<label><input id="differ" type="checkbox"> only those that differ</label>' if several else ""
+    field = '<input id="filter" type="search" placeholder="filter by id or words" aria-label="filter by id or words">'
+    return f'<p class="tools">{field}{differ}</p>'
+
+
+def _single(case: CaseRecord, *, opened: bool) -> Iterator[str]:
+    shown = " open" if opened and case.result in {State.FAIL, State.ERROR, State.XPASS} else ""
+    yield f'<details class="case" id="case-{escape(case.id)}" data-state="{case.result.value}"{shown}>'
+    yield _summary(case, "")
     yield f'<p class="found">{escape((case.message or case.reason).partition(chr(10))[0])}</p>'
     yield from _evidence(case)
     yield f"{_why(case)}</details>"
@@ -197,7 +218,8 @@ def _several(cases: Sequence[tuple[str, CaseRecord]]) -> Iterator[str]:
         for name, case in cases
     )
     worst = cases[0][1]
-    yield f'<details class="case" data-state="{worst.result.value}">{_summary(worst, chips)}{_why(worst)}'
+    yield f'<details class="case" id="case-{escape(worst.id)}" data-state="{worst.result.value}">'
+    yield f"{_summary(worst, chips)}{_why(worst)}"
     for name, case in cases:
         first = (case.message.splitlines() or [case.reason])[0]
         yield f"<details><summary>{_sign(case.result)} <b>{escape(name)}</b> {escape(first)}</summary>"
@@ -250,12 +272,11 @@ def _run(run: dict[str, Any]) -> Iterator[str]:
 
 def _cases(columns: Sequence[Column]) -> Iterator[str]:
     several = len(columns) > 1
-    yield '<section><h2>All cases</h2><p class="tools">'
-    yield '<input id="filter" type="search" placeholder="filter by id or words">'
-    if several:
-        yield '<label><input id="differ" type="checkbox"> only those that differ</label>'
-    yield '</p><div class="wide"><table class="cases"><thead><tr><th>case</th>'
-    yield from (f'<th class="run">{escape(name) if several else ""}</th>' for name, _ in columns)
+    single = "" if several else " single"
+    yield f'<section><h2>All cases</h2><div class="wide"><table class="cases{single}"><thead><tr><th>case</th>'
+    yield from (f'<th class="run">{escape(name) if several else "result"}</th>' for name, _ in columns)
+    if not several:
+        yield "<th>seconds</th>"
     yield "<th>what must hold</th></tr></thead><tbody>"
     by_column = [{case.id: case for case in report.cases} for _, report in columns]
     identifiers = list(dict.fromkeys(case.id for _, report in columns for case in report.cases))
@@ -265,11 +286,13 @@ def _cases(columns: Sequence[Column]) -> Iterator[str]:
         known = next(case for case in found if case)
         if known.profile != profile:
             profile = known.profile
-            yield f'<tr class="profile"><th colspan="{len(columns) + 2}">{escape(profile)}</th></tr>'
+            yield f'<tr class="profile"><th colspan="{len(columns) + 3 - several}">{escape(profile)}</th></tr>'
         states = {case.result if case else None for case in found}
         differs = "true" if len(states) > 1 else "false"
         yield f'<tr data-differs="{differs}"><td><code>{escape(identifier)}</code></td>'
         yield from (f"<td>{_sign(case.result) if case else ''}</td>" for case in found)
+        if not several:
+            yield f'<td class="seconds">{known.seconds:.1f}</td>'
         yield f'<td>{escape(known.title)} <span class="dim">{known.level}</span></td></tr>'
     yield "</tbody></table></div></section>"
 
