@@ -137,8 +137,10 @@ def test_removing_leaves_what_a_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / "tree" / "below").mkdir(parents=True)
     os.symlink(outside, tmp_path / "tree" / "below" / "link")
     (tmp_path / "tree" / "below").chmod(0)
+    (tmp_path / "tree").chmod(0o755)
     tree.clear(tmp_path / "tree")
     assert list((tmp_path / "tree").iterdir()) == []
+    assert (tmp_path / "tree").stat().st_mode & 0o777 == 0o755, "a volume keeps its own mode"
     assert outside.stat().st_mode & 0o777 == 0o500
 
 

@@ -200,8 +200,10 @@ def _hash(folder: int, name: str) -> str:
 def remove(folder: Path) -> None:
     """Remove a folder, whatever permissions a kit has given to what lies in it, and however deep it is."""
     with contextlib.suppress(OSError):
+        if not folder.is_symlink():
+            folder.chmod(0o700)
         _empty(folder)
-        os.rmdir(folder)
+        folder.rmdir()
 
 
 def clear(folder: Path) -> None:
@@ -224,7 +226,7 @@ def _empty(folder: Path) -> None:
                 name = waiting[-1].pop()
                 with contextlib.suppress(OSError):
                     os.chmod(name, 0o700, dir_fd=handle)
-                    below = os.open(name, _FOLDER, dir_fd=handle)
+                    below = _enter(handle, name)
                     os.close(handle)
                     handle = below
                     names.append(name)
@@ -245,10 +247,11 @@ def _files_gone(folder: int) -> list[str]:
     """Remove what is no folder in a folder, and return the names of the folders."""
     folders = []
     for name in os.listdir(folder):
-        try:
-            os.unlink(name, dir_fd=folder)
-        except OSError:
-            folders.append(name)
+        with contextlib.suppress(OSError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                folders.append(name)
+            else:
+                os.unlink(name, dir_fd=folder)
     return folders
 
 
