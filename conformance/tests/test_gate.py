@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kit_conformance import gate
+from kit_conformance import cli, gate
 from kit_conformance.report import CaseRecord, Report, State
 
 if TYPE_CHECKING:
@@ -208,6 +209,16 @@ def test_command(tmp_path: Path, text: str, code: int, said: str) -> None:
         text=True,
     )
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("profile", "code"), [("contract", 0), ("integrity", 1)])
+def test_verdict_as_json(tmp_path: Path, profile: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "report.json").write_text(GOOD.dump(), "utf-8")
+    (tmp_path / "policy.yaml").write_text(f"profiles: [{profile}]", "utf-8")
+    words = ["gate", "--policy", str(tmp_path / "policy.yaml"), str(tmp_path), "-o", "json"]
+    assert cli.main(words) == code
+    said = json.loads(capsys.readouterr().out)
+    assert (said["released"], bool(said["reasons"]), said["reports"]) == (not code, bool(code), [GOOD.label])
 
 
 def test_report_that_contradicts_itself_is_refused(tmp_path: Path) -> None:

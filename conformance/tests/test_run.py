@@ -49,6 +49,21 @@ def test_a_subject_that_holds_is_0(honest: str, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("jobs", ["0", "2"])
+def test_progress_is_told_while_a_case_runs(tmp_path: Path, jobs: str) -> None:
+    """The suite knows which cases it has selected and which of them run, with workers too."""
+    script = tmp_path / "it"
+    script.write_text("#!/bin/sh\nsleep 12\nexit 1\n", "utf-8")
+    script.chmod(0o755)
+    words = ("--subject", f"command:{script}", "--no-preflight", "--case", "contract.pair")
+    command = ("-m", "kit_conformance", "run", "--jobs", jobs, *words, "--results", str(tmp_path / "results"))
+    done = python(*command, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "0/1 cases, " in done.stdout
+    assert "; contract.pair for " in done.stdout
+    assert "fail: contract.pair: it ended with exit code 1" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["/bin/true", "/bin/false"])
 def test_a_subject_that_does_not_hold_is_1(command: str, tmp_path: Path) -> None:
     words = ("--case", "contract.pair", "--no-preflight", "--keep", "--results", str(tmp_path))

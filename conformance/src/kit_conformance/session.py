@@ -142,7 +142,7 @@ class Session:
 
     def at(self, node: str) -> Case | None:
         """Return the case of a pytest node id."""
-        return next((each for each in catalog().values() if node.endswith(f"/{each.node}")), None)
+        return next((each for each in catalog().values() if f"/{node}".endswith(f"/{each.node}")), None)
 
     # what becomes of each
 
