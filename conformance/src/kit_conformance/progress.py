@@ -118,7 +118,7 @@ class Progress:
 
     def _rewrite(self, text: str) -> None:
         try:
-            width = os.get_terminal_size(self._stream.fileno()).columns
+            width = os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: it does not know
         except OSError:
             width = 80
         with self._lock:
