@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,3 +84,14 @@ def test_the_cluster_accepts_what_is_deployed_as_it_is(state: State, what: str) 
     """Fields that KServe's definitions do not know are refused here, as `kubectl apply` refuses them."""
     dry = ("apply", "--dry-run=server", "--validate=strict", "--namespace=default", what)
     run([find("kubectl"), f"--kubeconfig={state.kubeconfig}", *dry], timeout=60, cwd=ROOT)
+
+
+@pytest.mark.reference(refs.KSERVE_CRD)
+def test_the_cluster_accepts_the_install_yaml_of_a_release(state: State, tmp_path: Path) -> None:
+    """`kubectl apply -f install.yaml` is the first step of docs/serve.md."""
+    image = f"registry.example.com/kit-initializer:1.2.3@sha256:{'0' * 64}"
+    render = (sys.executable, "deploy/render.py", "--image", image, "--no-chart", "--output", str(tmp_path))
+    run(list(render), timeout=60, cwd=ROOT)
+    dry = ("apply", "--dry-run=server", "--validate=strict", "-f", str(tmp_path / "install.yaml"))
+    said = run([find("kubectl"), f"--kubeconfig={state.kubeconfig}", *dry], timeout=60)
+    assert "kit-initializer-localmodel" in said
