@@ -265,7 +265,7 @@ class Scenario:
         """Wait until a pod is ready; give up early when it never will be."""
 
         def look() -> None:
-            self._stuck()
+            self._stuck(pod=name)
             pod = self.cluster.get("v1", "Pod", name, self.name) or {}
             conditions = pod.get("status", {}).get("conditions", [])
             if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
@@ -290,11 +290,12 @@ class Scenario:
 
         return wait_until("the initializer's end", look, timeout=timeout)
 
-    def _stuck(self, selector: str = "") -> None:
-        for pod in self.cluster.pods(self.name, selector):
-            for status in _statuses(pod):
+    def _stuck(self, selector: str = "", *, pod: str = "") -> None:
+        """Give up when a container never will be ready: of all pods, of those selected, or of the one of that name."""
+        for each in self.cluster.pods(self.name, selector):
+            for status in _statuses(each) if pod in {"", each["metadata"]["name"]} else ():
                 if why := stuck(status):
-                    raise NeverError(f"{pod['metadata']['name']}/{status['name']}: {why}")
+                    raise NeverError(f"{each['metadata']['name']}/{status['name']}: {why}")
 
     def pod_states(self) -> list[str]:
         """Return one line for each container: where it stands."""
