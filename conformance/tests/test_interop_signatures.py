@@ -30,7 +30,7 @@ OLDER = ("--new-bundle-format=false", "--use-signing-config=false", "--tlog-uplo
 
 @pytest.fixture
 def cosign(tmp_path: Path) -> Cosign:
-    """Run cosign in a home of its own, without a passphrase and without a network beyond loopback."""
+    """Run cosign in a new home, without a passphrase and without a network beyond loopback."""
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "COSIGN_PASSWORD": ""}
     # its TUF client asks the internet first; a proxy that refuses is a quick no
     environment |= {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}

@@ -101,7 +101,7 @@ def test_a_regex_of_alternatives_is_anchored_as_a_whole() -> None:
 
 
 def test_our_own_manifests_have_no_findings() -> None:
-    """But for the image: whoever deploys sets its registry, in deploy/initializer/kustomization.yaml."""
+    """But for the image: the person who deploys sets its registry, in deploy/initializer/kustomization.yaml."""
     found = check(load([str(ROOT / "deploy")])).findings
     assert [each.what for each in found if each.rule.name != "image-registry"] == []
 

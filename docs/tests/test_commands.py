@@ -81,7 +81,7 @@ class Block(NamedTuple):
 
 
 def pages() -> Iterator[str]:
-    """Give the pages that people read; what an environment or a build has left is none."""
+    """Give the pages that people read; without what an environment or a build has left."""
     left_out = {"tests", "dist", "results"}
     tops = [path for path in ROOT.iterdir() if not path.name.startswith(".") and path.name not in left_out]
     for path in sorted(page for top in tops for page in ([top] if top.is_file() else top.rglob("*.md"))):

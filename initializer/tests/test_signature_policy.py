@@ -120,7 +120,7 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "** within": (rules({"repositories": ["r.example/**/x"], "accept": True}), "names no repositories"),
     "*** ": (rules({"repositories": ["r.example/***"], "accept": True}), "names no repositories"),
     "signatures in a tag": (rule(keys=[KEY], signaturesIn="r.example/x:v1"), "has a tag or a digest"),
-    "signed what": (rule(keys=[KEY], signed="both"), "is none of its words"),
+    "signed what": (rule(keys=[KEY], signed="both"), "is not one of its words"),
     "a condition of lists": (
         rule(keys=[KEY], attestations=[{"predicateType": "x", "where": {"a": []}}]),
         "is neither a text",

@@ -101,7 +101,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401  (argparse has no public name for i
         "--times", type=int, default=None, metavar="N", help="inject each fault only N times"
     )
     serving.add_argument("--skip", type=int, default=0, metavar="N", help="let N requests pass before")
-    serving.add_argument("--tls", action="store_true", help="serve HTTPS, by a CA of its own")
+    serving.add_argument("--tls", action="store_true", help="serve HTTPS with its own CA")
     serving.add_argument("--login", default="", metavar="USER:PASSWORD", help="ask for a login")
     serving.add_argument(
         "--size", type=int, default=1_000_000, metavar="BYTES", help="size of the kit's model"

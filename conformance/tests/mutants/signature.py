@@ -201,7 +201,7 @@ def twice_for_parents(world: World) -> int:
     return world.run().code
 
 
-# who takes for a signature what is none
+# who accepts what only looks like a signature
 
 
 @mutant("signature.unsigned", "signature.other-repository")
@@ -319,7 +319,7 @@ def in_place(world: World) -> int:
 
 @mutant("signature.key-changed", "signature.moved-later")
 def judged_before(world: World) -> int:
-    """Judges a kit once, whoever asks later."""
+    """Judges a kit once, no matter who asks later."""
     before = (world.folder / RECORD).read_text("utf-8") if by_key(world) and world.has(RECORD) else ""
     return unasked(world) if "key SHA256:" in before else world.run().code
 

@@ -97,7 +97,7 @@ def tells_nothing(world: World) -> int:
 
 @mutant("kit-initializer.signature-in-place")
 def asks_again(world: World) -> int:
-    """Judges a kit again, whoever has let it in."""
+    """Judges a kit again, no matter what let it in."""
     if by_key(world) and "@" in world.uri and world.has(RECORD):
         world.get(f"/v2/{world.repository}/referrers/{world.target}")
     return world.run().code

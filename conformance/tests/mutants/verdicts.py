@@ -1,6 +1,6 @@
 """What a mutant that judges signatures by itself sees: every candidate beside a kit, and all that is wrong with it.
 
-It is a verifier of its own, with nothing of the initializer's. A mutant overlooks one fault: it takes a candidate that
+It is a separate verifier, with nothing of the initializer's. A mutant overlooks one fault: it takes a candidate that
 has no other one for a signature.
 """
 

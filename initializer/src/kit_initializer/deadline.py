@@ -66,7 +66,7 @@ NEVER = Deadline()
 
 
 class Started(Generic[_T]):
-    """A call that goes on in a thread of its own. One that is late ends with the process."""
+    """A call that goes on in another thread. One that is late ends with the process."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""What lies beside a kit, and the policy: whatever it is, it lets nothing in that our key did not sign."""
+"""What lies beside a kit, and the policy: it lets nothing in that our key did not sign."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ def test_signature_settings(lab: Lab) -> None:
     features=_KEY,
 )
 def test_signature_service(lab: Lab) -> None:
-    """The variables that Kubernetes sets for a Service called cosign are no misspelt settings.
+    """The variables that Kubernetes sets for a Service called cosign do not count as misspelt settings.
 
-    Every pod of a namespace gets them, whoever has made the Service.
+    Every pod of a namespace gets them, no matter who made the Service.
     """
     kit = kits.model()
     shop = Shop(lab)

@@ -18,7 +18,7 @@ _FEATURES = {"signatures", "kit-engine"}
 
 def _shop(lab: Lab) -> Shop:
     if lab.subject.identity.kind != "command":
-        lab.does_not_apply("an image or a pod has a Kit of its own")
+        lab.does_not_apply("an image or a pod has its own Kit")
     folder = lab.scratch("engine")
     (folder / "kit").symlink_to(lab.settings.kit)
     return Shop(lab, {**by_key(), "kit-engine": {"kit_folder": str(folder)}})

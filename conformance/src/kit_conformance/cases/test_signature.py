@@ -70,7 +70,7 @@ def test_referrers_405(lab: Lab) -> None:
 
 @case("signature.one-of-several", level=MUST, since="0.1", ref=refs.COSIGN_BUNDLE, features=_KEY)
 def test_one_of_several(lab: Lab) -> None:
-    """One bundle that holds is enough, whoever else has signed.
+    """One bundle that holds is enough, no matter who else has signed.
 
     A vendor, a scanner and the own CI sign the same kit.
     """
@@ -83,7 +83,7 @@ def test_one_of_several(lab: Lab) -> None:
 
 @case("signature.one-of-several-layers", level=MUST, since="0.1", ref=refs.COSIGN_SIMPLE, features=_KEY)
 def test_one_of_several_layers(lab: Lab) -> None:
-    """One layer of sha256-HEX.sig that holds is enough, whoever else has signed.
+    """One layer of sha256-HEX.sig that holds is enough, no matter who else has signed.
 
     The older format has every signature of a kit in one manifest.
     """

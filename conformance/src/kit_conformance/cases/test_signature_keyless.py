@@ -105,7 +105,7 @@ def test_keyless_log(lab: Lab) -> None:
 
 @case("signature.keyless-entry", level=MUST, since="0.1", ref=refs.SIGSTORE_CLIENT, features=_KEYLESS)
 def test_keyless_entry(lab: Lab) -> None:
-    """A log entry about another signature is none about this one.
+    """A log entry about another signature does not count for this one.
 
     Entries of the past are public, and each is true.
     """

@@ -60,7 +60,7 @@ def test_unavailable(lab: Lab) -> None:
 def test_denied(lab: Lab) -> None:
     """Where signatures are denied with a 403, the kit is not brought.
 
-    A repository with rules of its own for tags is no reason to trust what lies in it.
+    A repository with its own rules for tags is no reason to trust what lies in it.
     """
     _unfetched(lab, 403, "the signatures are denied")
 
@@ -200,7 +200,7 @@ def test_pages_without_end(lab: Lab) -> None:
 def test_many(lab: Lab) -> None:
     """Thousands of signatures by others fail the run, after a number of requests that is bounded.
 
-    Each is a request and a calculation, and whoever may push may add as many as they like.
+    Each is a request and a calculation, and anyone who may push may add as many as they like.
     """
     kit = kits.model()
     shop = Shop(lab)
@@ -220,7 +220,7 @@ def test_many(lab: Lab) -> None:
 
 @case("signature.huge", level=SHOULD, since="0.1", ref=refs.COSIGN_BUNDLE, features=_KEY)
 def test_huge(lab: Lab) -> None:
-    """A signature of many megabytes is not fetched, and is none.
+    """A signature of many megabytes is not fetched, and does not count.
 
     A bundle has a few kilobytes; to read one into memory must not end the pod.
     """

@@ -105,7 +105,7 @@ def test_policy_longest(lab: Lab) -> None:
 def test_policy_segment(lab: Lab) -> None:
     """A star stands for one part of a name, and a pattern for whole parts.
 
-    Otherwise whoever may name a repository may choose its rule.
+    Otherwise anyone who may name a repository may choose its rule.
     """
     shop = _shop(lab)
     lax = [f"{shop.host}/public/*", f"{shop.host}/open/**"]
@@ -121,7 +121,7 @@ def test_policy_segment(lab: Lab) -> None:
 def test_policy_host(lab: Lab) -> None:
     """A rule holds for a host in whatever letters a URI writes it.
 
-    The URI is written by whoever deploys, who shall not choose the rule by it.
+    The person who deploys writes the URI, and must not choose the rule by it.
     """
     shop = _shop(lab)
     port = shop.host.rpartition(":")[2]
@@ -350,7 +350,7 @@ def test_policy_index(lab: Lab) -> None:
     features={"signature-policy", "parents"},
 )
 def test_policy_parent(lab: Lab) -> None:
-    """A parent kit is judged by the rule of its own repository.
+    """A parent kit is judged by the rule for its repository.
 
     A child that is accepted must not bring what is rejected, and a public base need not be signed by us.
     """

@@ -1,4 +1,4 @@
-"""Signatures that are none: of something else, by somebody else, changed, or of another kind."""
+"""What only looks like a signature: of something else, by somebody else, changed, or of another kind."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_another_key(lab: Lab) -> None:
 def test_hint(lab: Lab) -> None:
     """A bundle by another key that names the right one is refused.
 
-    The hint says which key to try; it is written by whoever made the bundle.
+    The hint says which key to try; the one who made the bundle writes it.
     """
     theirs = key("theirs")
     refuses(lab, "the hint proves nothing", lambda _, kit: [signing.bundle(theirs, kit, hint=key().hint)])
@@ -77,7 +77,7 @@ def test_other_digest(lab: Lab) -> None:
 def test_other_digest_simple(lab: Lab) -> None:
     """A true signature of another kit, copied to this kit's tag sha256-HEX.sig, is refused.
 
-    The tag is a name that whoever pushes chooses.
+    The one who pushes chooses the name of a tag.
     """
     refuses(lab, "another kit is signed", lambda shop, kit: [shop.simple(kit, digest=_OTHER)])
 
@@ -114,7 +114,7 @@ def test_attestation(lab: Lab) -> None:
 
 @case("signature.predicate-annotation", level=MUST, since="0.1", ref=refs.COSIGN_PREDICATE, features=_KEY)
 def test_predicate_annotation(lab: Lab) -> None:
-    """An attestation whose manifest calls it a signature is none.
+    """An attestation does not become a signature because its manifest calls it one.
 
     The annotation is there for lists; the predicate type that counts is the signed one.
     """
@@ -208,7 +208,7 @@ def test_flipped(lab: Lab) -> None:
 
 @case("signature.unparsable", level=MUST, since="0.1", ref=refs.COSIGN_BUNDLE, features=_KEY)
 def test_unparsable(lab: Lab) -> None:
-    """What cannot be read as a signature is none.
+    """What cannot be read as a signature does not count.
 
     An exception on the way to a verdict is not a verdict.
     """

@@ -69,7 +69,7 @@ def members(path: Path) -> set[Path]:
 def built(folder: Path) -> str | Plain | Unbuilt:
     """Return what a kustomization makes: as text, or without the tools as files and images.
 
-    One that names something remote is not built: kustomize would fetch it, and whoever lints a folder has not asked
+    One that names something remote is not built: kustomize would fetch it, and the one who lints a folder has not asked
     for that. Its local files are judged, unless it changes them by patches.
     """
     tool = shutil.which("kustomize")

@@ -45,7 +45,7 @@ class _PolicyError(Exception):
 
 
 def misspelt(given: Collection[str]) -> list[str]:
-    """Return the names that begin like those of a policy and are none of them, sorted."""
+    """Return the names that begin like those of a policy but are not, sorted."""
     known = (*CARRIERS, _TIMEOUT)
     return sorted(name for name in given if name.upper().startswith(_PREFIXES) and name not in known)
 
@@ -263,7 +263,7 @@ def _signatures_in(found: object, where: str) -> None:
 
 def _signed(found: object, where: str) -> None:
     if found not in _SIGNED:
-        raise _PolicyError(f"{where} is none of {', '.join(_SIGNED)}")
+        raise _PolicyError(f"{where} is not one of {', '.join(_SIGNED)}")
 
 
 _MEMBERS: Final[Mapping[str, Callable[[object, str], object]]] = {

@@ -51,7 +51,7 @@ def variable_value(objects: Sequence[Object]) -> Iterator[Place]:
 
 def variable_unknown(objects: Sequence[Object]) -> Iterator[Place]:
     for each, place, name, _, theirs in _variables(objects):
-        # a name that begins like those of a signature policy is an error of its own
+        # a name that begins like those of a signature policy has its own error
         question = "" if theirs or policy.misspelt([name]) else settings.unknown(name)
         if question:
             yield each, (*place, "name"), f"{name}; {question}"

@@ -53,7 +53,7 @@ def connect(host: str, port: int, until: Deadline) -> socket.socket:
 
 
 def speaks_tls(host: str, port: int, until: Deadline) -> bool:
-    """Say whether a server that gave no answer to plain HTTP takes up a handshake of TLS, whoever it is."""
+    """Say whether a server that gave no answer to plain HTTP takes up a handshake of TLS."""
     import ssl  # noqa: PLC0415 - OpenSSL is loaded only for TLS
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

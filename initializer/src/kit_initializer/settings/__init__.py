@@ -199,7 +199,7 @@ def _signatures(environ: Mapping[str, str]) -> bool:
 
 
 def _misspelt(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a warning for each name that looks like one of ours; Kubernetes' names of services are none."""
+    """Return a warning for each name that looks like one of ours, but for those that Kubernetes makes of Services."""
     ours = [name for name in DEFAULTS if name.startswith("KIT_")]
     warnings = []
     for name in sorted(environ):

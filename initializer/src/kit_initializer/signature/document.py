@@ -57,7 +57,7 @@ class Node:
     def choice(self, choices: tuple[str, ...]) -> str:
         """Return one of several words."""
         if self.value not in choices:
-            raise self.wrong("is none of its words", f"write one of {', '.join(choices)}")
+            raise self.wrong("is not one of its words", f"write one of {', '.join(choices)}")
         return str(self.value)
 
     def true(self) -> bool:

@@ -57,7 +57,7 @@ class Judge:
 
 
 class Trial:
-    """One kit before the judge, in a thread of its own."""
+    """One kit before the judge, in another thread."""
 
     def __init__(self, judge: Judge, subject: Subject, pattern: str, rule: Rule, deadline: Deadline) -> None:
         self._judge = judge

@@ -41,7 +41,7 @@ def read(
         )
     critical = json_object(payload, "its payload").get("critical")
     if not isinstance(critical, dict) or critical.get("type") != _TYPE:
-        raise UnfitError("its payload is none of cosign's")
+        raise UnfitError("its payload is not cosign's")
     digest = _at(critical, "image", "docker-manifest-digest")
     if digest != f"sha256:{sha256}":
         raise UnfitError(f"it is about {printable(digest or 'nothing', 80)}, another manifest")

@@ -1,6 +1,6 @@
 """A fake Sigstore instance that speaks the real formats: certificates as Fulcio's, a log entry as Rekor's.
 
-Nothing is served and nobody is asked for an identity: whoever holds the object is the instance. What it makes is
+Nothing is served and nobody is asked for an identity: the holder of the object is the instance. What it makes is
 verified by sigstore-python, and the tests of the testbed show that. Sources: Sigstore's client specification, RFC 6962
 for the SCT, the checkpoint format of transparency-dev, Fulcio's docs/oid-info.md.
 """
@@ -56,7 +56,7 @@ _USAGE: Final = dict.fromkeys(
 
 @dataclass
 class FakeSigstore:
-    """One instance: a certificate authority, a certificate log and a signature log, each with a key of its own."""
+    """One instance: a certificate authority, a certificate log and a signature log, each with its own key."""
 
     authority: Key = field(default_factory=Key.new)
     certificates: Key = field(default_factory=Key.new)
