@@ -39,6 +39,11 @@ SWAPS = (
     (r"^helm install (\S+) (\S+/)?(kit-initializer-\S+)$", r"helm template \1 dist/\3"),
     # a whole run of the suite is `nox -s conformance`
     (r"^kit-conformance run .*$", ":"),
+    (r"command:/usr/local/bin/my-initializer", "command:kit-initializer"),
+    (
+        r"^kit-conformance serve-registry .*$",
+        "kit-conformance serve-registry --faults",
+    ),  # else it serves until Ctrl-C
     (r"/mnt/models", "models"),
 )
 
@@ -56,6 +61,11 @@ ELSEWHERE = {
     ("docs/serve.md", "kubectl -n models get"): CLUSTER,
     ("docs/signatures.md", "cosign "): COSIGN,
     ("docs/conformance.md", "pip install"): SUITE,
+    ("docs/conformance.md", "kit-conformance run"): SUITE,
+    (
+        "docs/conformance.md",
+        "kit-conformance serve-registry",
+    ): "it serves until Ctrl-C; test_by_hand.py has it",
     ("docs/conformance.md", "kit-conformance report"): SUITE,
     ("docs/conformance.md", "kit-conformance gate"): SUITE,
     ("docs/validate-a-kit-version.md", ""): SUITE,
