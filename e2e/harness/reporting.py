@@ -67,7 +67,12 @@ def _spans(terminal: Any, made: State) -> list[timeline.Span]:  # noqa: ANN401
         for told in terminal.getreports(outcome):
             at = [(name, when - made.began) for name, when in marks.get(told.nodeid, [])]
             start, stop = (round(moment - made.began, 2) for moment in (told.start, told.stop))
-            name = told.nodeid.removeprefix("e2e/").removeprefix("test_").replace(".py::test_", " ")
+            name = (
+                told.nodeid.removeprefix("e2e/")
+                .removeprefix("test_")
+                .replace(".py::test_", ": ")
+                .replace("_", " ")
+            )
             spans[told.nodeid] = timeline.Span(name, result, start, stop, at)
     return list(spans.values())
 

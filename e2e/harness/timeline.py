@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,19 +14,19 @@ if TYPE_CHECKING:
     from e2e.harness.state import State
 
 ROW, LEFT, WIDTH = 17, 430, 1250  # pixels: height of a row, of the names' column, of the whole
+# By the colours of the report's style sheet, which know light and dark.
 _COLOURS = {
-    "bring-up": "#7b8794",
-    "passed": "#3f9142",
-    "failed": "#c22525",
-    "known": "#c98a8a",
-    "not run": "#d9b44a",
+    "bring-up": "var(--soft)",
+    "passed": "var(--good)",
+    "failed": "var(--bad)",
+    "known": "var(--known)",
+    "not run": "var(--warn)",
 }
-_MARKS = {"Ready": "#0b4a6f", "first answer": "#7a2fb5"}
+_MARKS = {"Ready": "var(--ink)", "first answer": "var(--error)"}
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em; color: #1f2933; max-width: 1300px }
-svg { width: 100%; height: auto } text { font: 11px system-ui, sans-serif; fill: #1f2933 }
-td { padding: .1em 1em .1em 0; vertical-align: top }
-.key i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em }
+.drawing { overflow-x: auto } svg { min-width: 52rem; width: 100%; height: auto }
+svg text { font: 11px system-ui, sans-serif; fill: var(--ink) } svg line { stroke: var(--line) }
+.key i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; border-radius: 2px }
 """
 
 
@@ -82,12 +83,17 @@ def _page(about: Mapping[str, object], spans: list[Span]) -> str:
             if isinstance(value, dict)
             else html.escape(str(value))
         )
-        facts.append(f"<tr><td>{key}</td><td>{shown}</td></tr>")
+        facts.append(f"<dt>{key}</dt><dd>{shown}</dd>")
     keys = "".join(f'<i style="background:{c}"></i>{name}' for name, c in {**_COLOURS, **_MARKS}.items())
     title = "Scenarios on a real cluster"
+    style = (files("kit_conformance.report") / "page.css").read_text("utf-8") + _STYLE
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><table>{''.join(facts)}</table><p class=key>{keys}</p>{_drawing(spans)}</html>\n"
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f'<header><p class="suite">kit-conformance</p><h1>{title}</h1></header>\n<main>'
+        f'<dl>{"".join(facts)}</dl><p>What came of each case: <a href="report.html">the report</a></p>'
+        f'<p class="key">{keys}</p><div class="drawing">{_drawing(spans)}</div></main>\n</body>\n</html>\n'
     )
 
 
@@ -99,7 +105,7 @@ def _drawing(spans: list[Span]) -> str:
     out = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="what ran when">']
     for second in range(0, int(last) + step, step):
         x = LEFT + second * scale
-        out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{ROW}" y2="{height}" stroke="#e4e7eb"/>')
+        out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{ROW}" y2="{height}"/>')
         out.append(f'<text x="{x:.1f}" y="12" text-anchor="middle">{second} s</text>')
     for row, span in enumerate(spans):
         y = ROW * (row + 1) + 3
