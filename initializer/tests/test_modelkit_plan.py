@@ -52,9 +52,13 @@ class TestPlan:
         assert [each.digest for each in found.layers] == [digest(number) for number in range(1, 8)]
         assert [each.compression for each in found.layers] == ["zstd", "gzip", "", "", "", "", ""]
         assert {each.directory for each in found.layers} == {""}
-        assert found.layers[0] == Layer(digest(1), 101, "model", "tar", "zstd", "", "", 0o644)
-        assert found.layers[4] == Layer(digest(5), 105, "docs", "raw", "", "", "docs/README.md", 0o755)
-        assert found.layers[6] == Layer(digest(7), 107, "mcpb", "raw", "", "", "servers/s.mcpb", 0o644)
+        assert found.layers[0] == Layer(digest(1), 101, "model", "tar", "zstd", "", "", 0o644, "models/m.bin")
+        assert found.layers[4] == Layer(
+            digest(5), 105, "docs", "raw", "", "", "docs/README.md", 0o755, "docs/README.md"
+        )
+        assert found.layers[6] == Layer(
+            digest(7), 107, "mcpb", "raw", "", "", "servers/s.mcpb", 0o644, "servers/s.mcpb"
+        )
         assert found.parent is None
         assert found.kitfile is not None
         assert yaml.safe_load(found.kitfile)["datasets"][1]["remotePath"] == "s3://bucket/key"
@@ -206,7 +210,7 @@ class TestPlan:
             1, f"{KIT}.model.v1.raw+gzip", **{METADATA: '{"mode": 384, "size": 9999, "typeflag": 48}'}
         )
         found = planned({"model": full(1, "m")}, packed)
-        assert found.layers == (Layer(digest(1), 101, "model", "raw", "gzip", "", "m", 0o600),)
+        assert found.layers == (Layer(digest(1), 101, "model", "raw", "gzip", "", "m", 0o600, "m"),)
 
     def test_a_kit_without_files(self) -> None:
         with pytest.raises(EmptyError, match="holds no file"):
