@@ -92,7 +92,7 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     ),
     "policy and short form": (rule(keys=[KEY]) | {"COSIGN_KEY": KEY}, "are both set"),
     "a root alone": ({"KIT_SIGSTORE_TRUSTED_ROOT": "{}"}, "without a policy"),
-    "a root that is none": (
+    "not a trust root": (
         {"KIT_SIGSTORE_TRUSTED_ROOT": "{}", "COSIGN_CERT_IDENTITY": "a", "COSIGN_CERT_OIDC_ISSUER": "x"},
         "KIT_SIGSTORE_TRUSTED_ROOT cannot be used",
     ),

@@ -9,10 +9,7 @@ import json
 import os
 
 from kit_initializer.errors import SignatureError
-from kit_initializer.modelkit.manifest import KIT_CONFIG, PACK_CONFIG
 from kit_initializer.verify import digest_of
-
-_MANIFEST_BYTES = 4 * 1024 * 1024
 
 
 def check(home: str, judged: frozenset[str], what: str) -> None:
@@ -20,14 +17,14 @@ def check(home: str, judged: frozenset[str], what: str) -> None:
 
     Wherever a version of Kit keeps its blobs: every file that reads as such a manifest counts.
     """
+    algorithms = {digest.partition(":")[0] for digest in judged}
     for folder, _, names in os.walk(home):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.islink(path) or os.path.getsize(path) > _MANIFEST_BYTES:
+            if os.path.islink(path):
                 continue
             with open(path, "rb") as file:
-                content = file.read()
-            algorithms = {digest.partition(":")[0] for digest in judged}
+                content = file.read() if file.read(64).lstrip().startswith(b"{") and not file.seek(0) else b""
             if _is_manifest(content) and not any(digest_of(content, each) in judged for each in algorithms):
                 raise SignatureError(
                     f"{what}: Kit pulled {digest_of(content)}, which was not judged by the signature policy",
@@ -36,11 +33,9 @@ def check(home: str, judged: frozenset[str], what: str) -> None:
 
 
 def _is_manifest(content: bytes) -> bool:
-    if not content.lstrip().startswith(b"{"):
-        return False
+    """Say whether Go would read a manifest from it: whatever its size and media types, in any case of its names."""
     try:
-        value = json.loads(content)
+        pairs = json.loads(content, object_pairs_hook=list) if content else []
     except (ValueError, RecursionError):
         return False
-    config = value.get("config") if isinstance(value, dict) else None
-    return isinstance(config, dict) and config.get("mediaType") in {KIT_CONFIG, PACK_CONFIG}
+    return {"config", "layers"} <= {str(name).casefold() for name, _ in pairs}
